@@ -22,8 +22,17 @@ _SCHEMA = {
         "type": "object",
         "additionalProperties": False,
         "required": [
-            "id", "system", "chapter", "claim", "published", "source", "measured", "quantities", "criterion",
-            "registered", "hash",
+            "id",
+            "system",
+            "chapter",
+            "claim",
+            "published",
+            "source",
+            "measured",
+            "quantities",
+            "criterion",
+            "registered",
+            "hash",
         ],
         "properties": {
             "id": {"type": "string", "pattern": "^[a-z0-9-]+/[a-z0-9-]+$"},
@@ -34,7 +43,11 @@ _SCHEMA = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["value", "unit", "text"],
-                "properties": {"value": {"type": ["number", "null"]}, "unit": _OPTIONAL_TEXT, "text": {"type": "string"}},
+                "properties": {
+                    "value": {"type": ["number", "null"]},
+                    "unit": _OPTIONAL_TEXT,
+                    "text": {"type": "string"},
+                },
             },
             "source": {
                 "type": "object",

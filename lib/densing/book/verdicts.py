@@ -70,7 +70,9 @@ def evaluate(expression: str, names: dict[str, float | bool]) -> bool:
     used = {node.id for node in ast.walk(ast.parse(expression, mode="eval")) if isinstance(node, ast.Name)}
     missing = sorted(used - set(names))
     if missing:
-        raise InputError(f"{missing[0]}: the criterion {expression!r} needs an interval, only a value was measured")
+        raise InputError(
+            f"{missing[0]}: the criterion {expression!r} needs an interval, only a value was measured"
+        )
     if any(math.isnan(names[name]) for name in used):
         return False
     return bool(SimpleEval(operators=_OPERATORS, functions={}, names=names).eval(expression))

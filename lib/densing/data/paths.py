@@ -27,4 +27,3 @@ def output_folder() -> Path:
     folder = Path(os.environ.get("DENSING_OUTPUT") or repository_root() / "_build" / "results")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-

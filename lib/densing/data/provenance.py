@@ -5,12 +5,15 @@ the answer decides later whether the chapter's page is stale (`densing.book.fres
 """
 
 import hashlib
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
 
 from densing.data.paths import repository_root
 
+# parts of the library that a running chapter loads and that cannot change what it finds
+_NO_INFLUENCE = frozenset(f"densing.book.{name}" for name in ("chapters", "claims", "results", "verdicts"))
 _baseline: set[str] = set()
 _files: dict[str, str] = {}
 _external: dict[str, str] = {}
@@ -54,20 +57,22 @@ def inputs_used() -> dict[str, dict[str, str]]:
     Returns
     -------
     dict with four maps: ``modules`` (of this library, name to SHA-256 of the source), ``distributions``
-    (name to public version), ``files`` (path in the repository to SHA-256), ``external`` (table to SHA-256).
-    A room's ``__init__`` is an export table and is left out: a new name in it changes no result.
+    (name to public version; those that the library requires by name), ``files`` (path in the repository to
+    SHA-256), ``external`` (table to SHA-256). A room's ``__init__`` is an export table and is left out: a new name
+    in it changes no result.
     """
     modules, top = {}, set()
     for name, module in sorted(sys.modules.items()):
         package = name.partition(".")[0]
         file = getattr(module, "__file__", None)
         if package == "densing":
-            if file and Path(file).name != "__init__.py":
+            if file and Path(file).name != "__init__.py" and name not in _NO_INFLUENCE:
                 modules[name] = file_digest(file)
         elif package not in _baseline:
             top.add(package)
     owners = metadata.packages_distributions()
-    names = {owner for package in top for owner in owners.get(package, [])}
+    required = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in metadata.requires("densing") or []}
+    names = {owner for package in top for owner in owners.get(package, []) if owner.lower() in required}
     return {
         "modules": modules,
         "distributions": {name.lower(): public_version(name) for name in sorted(names, key=str.lower)},

@@ -1,0 +1,18 @@
+"""The book itself: executing chapters, the claims ledger, figure style, the command line."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "build": ["build_book"],
+        "chapters": ["ChapterSource", "find_chapter", "find_chapters"],
+        "claims": ["Claim", "criterion_hash", "load_claims"],
+        "execute": ["execute_chapter"],
+        "figures": ["PALETTE", "figure_style"],
+        "ledger": ["ledger_rows"],
+        "results": ["load_results"],
+        "session": ["ChapterSession", "open_chapter"],
+        "verdicts": ["decide"],
+    },
+)

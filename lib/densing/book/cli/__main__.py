@@ -1,0 +1,5 @@
+"""``python -m densing.book.cli``."""
+
+from densing.book.cli import main
+
+main()

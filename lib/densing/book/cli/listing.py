@@ -1,0 +1,61 @@
+"""``densing list`` and ``densing ledger``."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def list_chapters(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: slug, part, title, systems, claims.")
+    ] = False,
+) -> None:
+    """List the chapters."""
+    from densing.book.chapters import find_chapters
+    from densing.book.claims import load_claims
+
+    chapters, claims = find_chapters(), load_claims()
+    rows = [
+        {
+            "slug": chapter.slug,
+            "part": chapter.part,
+            "title": chapter.title,
+            "systems": list(chapter.systems),
+            "claims": [claim.id for claim in claims if claim.chapter == chapter.slug],
+        }
+        for chapter in chapters
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("slug", "part", "title", "systems", "claims", box=None, header_style="bold")
+    for row in rows:
+        systems = ", ".join(map(str, row["systems"])) or "–"
+        table.add_row(row["slug"], row["part"], row["title"], systems, str(len(row["claims"])))
+    Console().print(table)
+
+
+def ledger(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a claim.")] = False,
+) -> None:
+    """Show every registered claim, what was measured, and the verdict."""
+    from densing.book.ledger import committed_ledger
+
+    rows = committed_ledger()
+    if as_json:
+        print(json.dumps([row.as_dict() for row in rows], indent=1, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("claim", "published", "measured", "verdict", box=None, header_style="bold")
+    for row in rows:
+        unit = row.claim.quantities[row.claim.headline]["unit"]
+        table.add_row(
+            row.claim.id, row.claim.published["text"], format_measured(row.measured, unit), row.verdict
+        )
+    Console().print(table)
