@@ -164,11 +164,11 @@ def external_tables_list(tables: dict[str, dict], pages: Sequence[Page]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def api_reference(rooms: dict[str, str]) -> str:
-    """The public names of every room, documented from their docstrings."""
-    blocks = []
-    for room, line in rooms.items():
-        blocks += [f"## densing.{room}", "", line, "", "```{eval-rst}", f".. automodule:: densing.{room}"]
+def api_reference(rooms: Sequence[str], digest: str) -> str:
+    """The public names of every room, documented from their docstrings; `digest` of the sources dates the page."""
+    blocks = [f"<!-- library {digest} -->", ""]
+    for room in rooms:
+        blocks += [f"## densing.{room}", "", "```{eval-rst}", f".. automodule:: densing.{room}"]
         blocks += ["   :members:", "   :imported-members:", "   :no-index:", "```", ""]
     return "\n".join(blocks)
 

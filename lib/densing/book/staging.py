@@ -3,13 +3,14 @@
 Nothing is executed here. Files are written only when their content changes, so that rendering stays incremental.
 """
 
-import ast
 import hashlib
 import json
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 from densing.book import fragments
 from densing.book.claims import load_claims
@@ -56,7 +57,7 @@ def stage_book(root: Path, stage: Path, pages: Sequence[Page]) -> str:
         "progress": fragments.progress([p.chapter for p in shown], rows, systems),
         "chapters": fragments.chapter_list([p.chapter for p in shown]),
         "ledger": fragments.ledger_page(rows, shown, systems),
-        "api": fragments.api_reference(_rooms(root)),
+        "api": fragments.api_reference(_rooms(root), _library_digest(root)),
         "external-tables": fragments.external_tables_list(external_tables(), shown),
     }
     for path in [root / "index.md", *sorted((root / "chapters").rglob("*.md"))]:
@@ -149,26 +150,34 @@ def _fill(text: str, markers: dict[str, str], name: str) -> str:
 
 
 def _contents(root: Path, pages: Sequence[Page]) -> str:
-    """The table of contents without chapters that have no page yet (a first run that failed)."""
-    text = (root / "_toc.yml").read_text(encoding="utf-8")
+    """The table of contents without chapters that have no page yet (a first run that failed), and parts left empty."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    absent = set()
     for page in pages:
         name = f"chapters/{page.chapter.part}/{page.chapter.slug}"
-        line = re.compile(rf"(?m)^\s*-\s*file:\s*{re.escape(name)}(\.ipynb)?\s*\n?")
-        if not line.search(text):
+        if not any(entry["file"] == name for entries in _lists(toc) for entry in entries):
             raise InputError(f"_toc.yml: has no line '- file: {name}'")
         if not page.notebook.is_file():
-            text = line.sub("", text)
-    return text
+            absent.add(name)
+    for entries in _lists(toc):
+        entries[:] = [entry for entry in entries if entry["file"] not in absent]
+    if "parts" in toc:
+        toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    return yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
 
 
-def _rooms(root: Path) -> dict[str, str]:
-    """Rooms of the library that export something, and the first line of each one's docstring."""
-    found = {}
-    for room in ROOMS:
-        init = root / "lib" / "densing" / room / "__init__.py"
-        if init.is_file():
-            found[room] = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
-    return found
+def _lists(toc: dict) -> list[list[dict]]:
+    return [part["chapters"] for part in toc.get("parts", [toc])]
+
+
+def _rooms(root: Path) -> list[str]:
+    """Rooms of the library that export something."""
+    return [room for room in ROOMS if (root / "lib" / "densing" / room / "__init__.py").is_file()]
+
+
+def _library_digest(root: Path) -> str:
+    sources = sorted((root / "lib" / "densing").rglob("*.py"))
+    return hashlib.sha256("".join(file_digest(path) for path in sources).encode()).hexdigest()[:16]
 
 
 def _write(stage: Path, files: dict[str, str | Path]) -> str:
