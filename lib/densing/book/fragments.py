@@ -151,17 +151,17 @@ def ledger_page(rows: Sequence[LedgerRow], pages: Sequence[Page], systems: Seque
 
 def external_tables_list(tables: dict[str, dict], pages: Sequence[Page]) -> str:
     """The tables that the book reads and does not ship, and the chapters that use them."""
-    lines = [
-        "| table | file | source | licence | SHA-256 | used by |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = []
     for name, entry in tables.items():
         users = [p.chapter.slug for p in pages if name in p.record.get("inputs", {}).get("external", {})]
-        lines.append(
-            f"| {name} | `{entry['file']}` | {entry['source']} | {entry['licence']} | `{entry['sha256'][:12]}` | "
-            f"{', '.join(users) or 'no chapter yet'} |"
-        )
-    return "\n".join(lines) + "\n"
+        lines += [
+            f"`{name}`",
+            f": {entry['contents']} {entry['rows']:,} rows in `{entry['file']}`, SHA-256 `{entry['sha256'][:16]}…`. "
+            f"Source: {entry['source']}; paper: {entry['paper']}; licence: {entry['licence']}. "
+            f"Used by {', '.join(users) or 'no chapter yet'}.",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def api_reference(rooms: Sequence[str], digest: str) -> str:
