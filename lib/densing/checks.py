@@ -27,7 +27,9 @@ def check_range(
     """
     left = "(" if open_low or low is None else "["
     right = ")" if open_high or high is None else "]"
-    allowed = f"{left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
+    allowed = (
+        f"{left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
+    )
     kind = "a whole number" if integer else "a number"
     good = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     good = good and not (integer and value != int(value))
@@ -50,7 +52,9 @@ def check_choices(name: str, values: object, allowed: Iterable) -> None:
     """Refuse `values` unless it is a non-empty list without repeats of things that are in `allowed`."""
     allowed = list(allowed)
     if isinstance(values, str) or not isinstance(values, Collection) or not values:
-        raise InputError(f"{name} = {values!r}: must be a non-empty list from {', '.join(map(repr, allowed))}")
+        raise InputError(
+            f"{name} = {values!r}: must be a non-empty list from {', '.join(map(repr, allowed))}"
+        )
     for value in values:
         check_choice(name, value, allowed)
     if len(set(values)) != len(values):
@@ -67,4 +71,6 @@ def check_columns(name: str, columns: Iterable[str], required: Iterable[str]) ->
     columns = list(columns)
     missing = [c for c in required if c not in columns]
     if missing:
-        raise InputError(f"{name}: missing column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, columns))}")
+        raise InputError(
+            f"{name}: missing column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, columns))}"
+        )
