@@ -10,21 +10,8 @@ _UNSOURCED = (
     "v2norm_ifeval", "v2norm_bbh", "v2norm_math", "v2norm_mmlu_pro", "v2norm_gpqa", "v2norm_musr",
 )  # fmt: skip
 _PROVENANCE = {
-    "release_date_source": ("vendor", "epoch", "llmstats", "open_llms", "index", "recall"),
-    "params_tokens_source": (
-        "obs",
-        "card",
-        "blog",
-        "vendor",
-        "report",
-        "llmstats",
-        "epoch",
-        "pythia",
-        "ladder",
-        "index",
-        "name",
-        "recall",
-    ),
+    "release_date_source": "vendor epoch llmstats open_llms index recall".split(),
+    "params_tokens_source": "obs card blog vendor report llmstats epoch pythia ladder index name recall".split(),
 }
 
 _flag = pa.Column(int, pa.Check.isin((0, 1)))
@@ -60,7 +47,10 @@ _densing_models = pa.DataFrameSchema(
         "is_moe": _flag,
         "train_tokens": pa.Column(float, pa.Check.gt(0), nullable=True, coerce=True),
         "release_date": pa.Column(
-            "datetime64[ns]", pa.Check.in_range("2023-01-01", "2027-01-01"), coerce=True
+            "datetime64[ns]",
+            pa.Check.in_range("2023-01-01", "2027-01-01"),
+            # what cannot be read becomes a missing value, which the column refuses
+            parsers=pa.Parser(lambda column: pd.to_datetime(column, format="ISO8601", errors="coerce")),
         ),
         "release_date_precision": pa.Column(str, pa.Check.isin(("day", "month"))),
         **{name: pa.Column(str, pa.Check.isin(allowed)) for name, allowed in _PROVENANCE.items()},

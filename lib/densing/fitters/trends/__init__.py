@@ -1,0 +1,1 @@
+"""Trends over time, and what chance alone would make of them."""

@@ -1,0 +1,1 @@
+"""Capacity density of other people's models, from published scores alone."""
