@@ -1,0 +1,1 @@
+"""The common fitter of scaling laws."""
