@@ -1,0 +1,10 @@
+"""Neural networks, one architecture a file."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "decoder": ["Decoder", "DecoderConfig"],
+    },
+)

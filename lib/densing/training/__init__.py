@@ -1,0 +1,12 @@
+"""One training loop, its schedules, and trunks with decayed branches."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "branches": ["Trunk", "train_branches"],
+        "schedules": ["constant", "wsd"],
+        "trainer": ["Trainer", "TrainingHooks"],
+    },
+)
