@@ -1,5 +1,6 @@
 """From sources to the rendered book: run what is stale, stage, render."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from densing.book.chapters import ChapterSource, find_chapters
+from densing.book.figures import page_figures
 from densing.book.freshness import Page, newest_page, read_page
 from densing.book.plan import Failure, run_plan
 from densing.book.results import write_atomically
@@ -15,6 +17,8 @@ from densing.data.paths import repository_root
 from densing.errors import InputError
 
 _MARK = ".densing-stage"
+# the README's figure: chapter and name
+_COVER = ("densing_law", "two-slopes")
 
 
 def build_book(
@@ -130,6 +134,10 @@ def _write_back(root: Path, executed: Path, pages: Sequence[Page], say) -> None:
         write_atomically(results, page.results.read_text(encoding="utf-8"))
         write_atomically(page.chapter.notebook, page.notebook.read_text(encoding="utf-8"))
         say(f"  wrote {page.chapter.notebook.relative_to(root)} and {results.relative_to(root)}")
+        figures = page_figures(page.chapter.notebook)
+        if page.chapter.slug == _COVER[0] and _COVER[1] in figures:
+            image = figures[_COVER[1]][0]["image/png"]
+            (root / "_static" / "cover.png").write_bytes(base64.b64decode(image))
 
 
 def _render(root: Path, build: Path, pages: Sequence[Page], say) -> int:

@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from densing.errors import InputError
@@ -123,3 +125,17 @@ def figure_bundle(figure: "Figure", *, name: str, caption: str, alt: str) -> tup
     }
     data = {"image/png": base64.b64encode(content).decode(), "text/plain": described["alt"]}
     return data, {"densing": {"figure": described}}
+
+
+def page_figures(notebook: Path) -> dict[str, tuple[dict, dict]]:
+    """Display data and metadata of every described figure in an executed notebook, by name; none where it is absent."""
+    if not notebook.is_file():
+        return {}
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    found = {}
+    for output in (o for cell in cells for o in cell.get("outputs", ())):
+        figure = output.get("metadata", {}).get("densing", {}).get("figure")
+        if figure:
+            data = {kind: "".join(content) for kind, content in output["data"].items()}
+            found[figure["name"]] = (data, output["metadata"])
+    return found

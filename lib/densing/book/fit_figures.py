@@ -31,7 +31,9 @@ def draw_fit(found: "ScalingLawResults", folder: Path) -> list[Path]:
         axes.legend()
         second, axes = plt.subplots()
         axes.axhline(0, color=PALETTE["gray"], lw=1)
-        axes.plot(fitted, 100 * found.resid if log else found.resid, "o", color=PALETTE["blue"], ms=4, alpha=0.6)
+        axes.plot(
+            fitted, 100 * found.resid if log else found.resid, "o", color=PALETTE["blue"], ms=4, alpha=0.6
+        )
         label = "observed over fitted, % (log)" if log else "observed minus fitted"
         axes.set(xlabel=f"fitted {found.columns['y']}", ylabel=label)
         if log:

@@ -1,13 +1,11 @@
 """What a running chapter holds on to: its parameters, its figures, its measurements."""
 
-import json
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from densing.book.chapters import SCALES, find_chapter
 from densing.book.claims import load_claims
-from densing.book.figures import figure_bundle, use_figure_style
+from densing.book.figures import figure_bundle, page_figures, use_figure_style
 from densing.book.results import load_results, measured_number, write_results
 from densing.checks import check_choice, check_flag, check_range
 from densing.data.paths import output_folder, repository_root
@@ -136,7 +134,7 @@ class ChapterSession:
                 if claim_id not in old:
                     raise InputError(f"{claim_id}: no recorded measurement in {committed.name}")
                 self._measurements[claim_id] = old[claim_id]
-        shown = _committed_figures(self._source.notebook)
+        shown = page_figures(self._source.notebook)
         for name in figures:
             if name not in shown:
                 raise InputError(f"figures: {name!r} is not on the committed page of {self.slug}")
@@ -164,19 +162,6 @@ class ChapterSession:
         if self._recorded:
             results["recorded"] = self._recorded
         write_results(output_folder() / f"{self.slug}.json", results)
-
-
-def _committed_figures(notebook: Path) -> dict[str, tuple[dict, dict]]:
-    if not notebook.is_file():
-        return {}
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    found = {}
-    for output in (o for cell in cells for o in cell.get("outputs", ())):
-        figure = output.get("metadata", {}).get("densing", {}).get("figure")
-        if figure:
-            data = {kind: "".join(content) for kind, content in output["data"].items()}
-            found[figure["name"]] = (data, output["metadata"])
-    return found
 
 
 def _check_device(device: object) -> None:

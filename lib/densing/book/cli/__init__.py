@@ -5,6 +5,7 @@ import sys
 import typer
 
 from densing.book.cli.building import build
+from densing.book.cli.fit import fit
 from densing.book.cli.listing import ledger, list_chapters
 from densing.book.cli.new import new
 from densing.book.cli.run import join_pairs, run
@@ -22,6 +23,7 @@ app.command("run")(run)
 app.command("ledger")(ledger)
 app.command("new")(new)
 app.command("build")(build)
+app.command("fit")(fit)
 
 
 def main() -> None:

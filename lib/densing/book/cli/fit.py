@@ -13,7 +13,9 @@ _BUDGETS = (0.1, 1.0, 10.0, 100.0)  # default budgets, in units of the largest c
 
 
 def fit(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Comma-separated, with a header; a row a run.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Comma-separated, with a header; a row a run.")
+    ],
     law: Annotated[str, typer.Option(help="Name of the law: chinchilla, power_constant, overtraining, ...")],
     columns: Annotated[
         str, typer.Option(help="The law's inputs and y, each with its column: N=params,D=tokens,y=loss.")
@@ -78,7 +80,9 @@ def _pairs(text: str) -> dict[str, str]:
     for part in text.split(","):
         name, found, column = (piece.strip() for piece in part.partition("="))
         if not (name and found and column):
-            raise InputError(f"--columns = {text!r}: must be pairs INPUT=COLUMN joined by commas, at {part!r}")
+            raise InputError(
+                f"--columns = {text!r}: must be pairs INPUT=COLUMN joined by commas, at {part!r}"
+            )
         if name in names:
             raise InputError(f"--columns = {text!r}: names {name} twice")
         names[name] = column
@@ -126,7 +130,9 @@ def _report(found: "ScalingLawResults", optimum) -> dict:
         "n": found.nobs,
         "params": found.params.to_dict(),
         "bse": found.bse.to_dict(),
-        "conf_int": {name: list(pair) for name, pair in zip(ends.index, ends.to_numpy().tolist(), strict=True)},
+        "conf_int": {
+            name: list(pair) for name, pair in zip(ends.index, ends.to_numpy().tolist(), strict=True)
+        },
         "level": 0.95,
         "objective": found.fun,
         "converged": found.converged,
@@ -166,4 +172,6 @@ def _write(found: "ScalingLawResults", optimum, folder: Path) -> None:
             optimum.to_csv(folder / "compute_optimal.csv", index=False)
         draw_fit(found, folder)
     except OSError as error:
-        raise InputError(f"--output = {str(folder)!r}: cannot be written ({error.strerror or error})") from None
+        raise InputError(
+            f"--output = {str(folder)!r}: cannot be written ({error.strerror or error})"
+        ) from None

@@ -1,9 +1,13 @@
 """``densing list`` and ``densing ledger``."""
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from densing.book.ledger import LedgerRow
 
 
 def list_chapters(
@@ -49,13 +53,15 @@ def ledger(
     if as_json:
         print(json.dumps([row.as_dict() for row in rows], indent=1, ensure_ascii=False))
         return
+    print_verdicts(rows)
+
+
+def print_verdicts(rows: "Sequence[LedgerRow]") -> None:
+    """Print claims against measurements, one line a claim."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table("claim", "published", "measured", "verdict", box=None, header_style="bold")
     for row in rows:
-        unit = row.claim.quantities[row.claim.headline]["unit"]
-        table.add_row(
-            row.claim.id, row.claim.published["text"], format_measured(row.measured, unit), row.verdict
-        )
+        table.add_row(row.claim.id, row.claim.published["text"], row.measured_text, row.verdict)
     Console().print(table)

@@ -10,7 +10,7 @@ _FLAGS = ("-p", "--parameter")
 
 
 def join_pairs(arguments: list[str]) -> list[str]:
-    """``-p NAME VALUE`` as ``-p NAME=VALUE``, since an option of the parser takes one word; `InputError` if one lacks."""
+    """``-p NAME VALUE`` as ``-p NAME=VALUE``: an option of the parser takes one word. `InputError` if one lacks."""
     from densing.errors import InputError
 
     joined, words = [], iter(arguments)
@@ -41,6 +41,7 @@ def run(
     """Run one chapter and show what it measured against its claims."""
     from densing.book.chapters import SCALES, check_overrides, find_chapter
     from densing.book.claims import load_claims
+    from densing.book.cli.listing import print_verdicts
     from densing.book.execute import execute_chapter
     from densing.book.ledger import ledger_rows
     from densing.book.results import load_results
@@ -64,19 +65,9 @@ def run(
     results = load_results(folder / f"{slug}.json")
     rows = ledger_rows([claim for claim in load_claims() if claim.chapter == slug], [results])
 
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     if rows:
-        table = Table("claim", "published", "measured", "verdict", box=None, header_style="bold")
-        for row in rows:
-            unit = row.claim.quantities[row.claim.headline]["unit"]
-            table.add_row(
-                row.claim.id, row.claim.published["text"], format_measured(row.measured, unit), row.verdict
-            )
-        console.print(table)
-    console.print(f"notebook {notebook}\nresults  {folder / f'{slug}.json'}", soft_wrap=True)
+        print_verdicts(rows)
+    print(f"notebook {notebook}\nresults  {folder / f'{slug}.json'}")
 
 
 def _value(chapter, name: str, text: str) -> object:
