@@ -1,11 +1,12 @@
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from densing.data import corpora, corpus_manifest, deduplicate, distribution_documents, documents
 from densing.data.cleaning import clean_text
 from densing.data.python_documents import dedent_docstring, python_pieces
-from hypothesis import given
-from hypothesis import strategies as st
 
 SOURCE = '''"""Module text."""
 
@@ -41,7 +42,12 @@ def test_docstrings_and_code_are_taken_by_ast():
     ]
     assert pieces[1].text == "Class text.\n\n    indented\nnot"
     code = pieces[4].text
-    assert code.startswith("class A:") and "@property" in code and "Method text" not in code and "return 1" in code
+    assert (
+        code.startswith("class A:")
+        and "@property" in code
+        and "Method text" not in code
+        and "return 1" in code
+    )
     assert list(python_pieces("def broken(:")) == []
 
 
@@ -104,7 +110,9 @@ def test_the_manifest_is_whole():
 
 
 def test_another_version_is_another_corpus(monkeypatch):
-    monkeypatch.setattr(corpora, "public_version", lambda name: "9.9" if name == "numpy" else _registered(name))
+    monkeypatch.setattr(
+        corpora, "public_version", lambda name: "9.9" if name == "numpy" else _registered(name)
+    )
     with pytest.raises(ValueError, match="numpy is 9.9, the registered corpus has 2.4.6"):
         corpora.build_corpus()
 
@@ -118,14 +126,18 @@ def cached():
     return all(versions) and corpora.corpus_folder().is_dir()
 
 
-@pytest.mark.skipif(not cached(), reason="the corpus is not built here (four minutes); `make corpus` builds it")
+@pytest.mark.skipif(
+    not cached(), reason="the corpus is not built here (four minutes); `make corpus` builds it"
+)
 def test_the_built_corpus_is_the_registered_one_and_splits_share_no_text():
     manifest = corpus_manifest().set_index("distribution")
     held = set()
     for split in ("val_a", "val_b"):
         for name in corpora.SPLITS[split]:
             own = [d.text for d in documents(split) if d.distribution == name]
-            digest = hashlib.sha256("".join(hashlib.sha256(t.encode()).hexdigest() for t in own).encode()).hexdigest()
+            digest = hashlib.sha256(
+                "".join(hashlib.sha256(t.encode()).hexdigest() for t in own).encode()
+            ).hexdigest()
             assert digest == manifest["sha256"][name]
         held |= {d.text for d in documents(split)}
     train = documents("train")

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from densing.data import pack
 from hypothesis import given
 from hypothesis import strategies as st
+
+from densing.data import pack
 
 
 def documents(lengths):
@@ -42,7 +43,15 @@ def test_order_is_seeded_and_a_limit_changes_nothing_before_it():
     assert np.array_equal(pack(ids, offsets, 7, limit=5), pack(ids, offsets, 7)[:5])
 
 
-@pytest.mark.parametrize("bad", [{"length": 0}, {"length": 3, "limit": 0}, {"length": 3, "seed": -1}, {"length": 3, "cross_documents": 1}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"length": 0},
+        {"length": 3, "limit": 0},
+        {"length": 3, "seed": -1},
+        {"length": 3, "cross_documents": 1},
+    ],
+)
 def test_refusals(bad):
     with pytest.raises(ValueError, match="must be"):
         pack(*documents([10, 10]), **bad)

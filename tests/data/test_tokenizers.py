@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from densing.data import TokenCounts, encode_documents, load_tokenizer, tokenizer_digest, train_bpe
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from densing.data import TokenCounts, encode_documents, load_tokenizer, tokenizer_digest, train_bpe
 
 WORDS = "alpha beta gamma delta shape width height area sum of metres return value array index column row mean".split()
 TEXTS = [

@@ -3,11 +3,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from densing.data import TokenCounts
 from densing.evaluation import bits_per_character, document_losses, unigram_normalized_loss
 from densing.models import Decoder, DecoderConfig
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 probability = st.floats(0.05, 0.95)
 
@@ -33,7 +34,9 @@ def test_the_true_markov_chain_scores_minus_its_mutual_information(stay, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         loss = unigram_normalized_loss(nll, chain[1:], np.log(stationary))
-    spread = np.std(nll + np.log(stationary)[chain[1:]]) * np.sqrt(40 / n) + 1e-3  # correlated: 40 steps count as one
+    spread = (
+        np.std(nll + np.log(stationary)[chain[1:]]) * np.sqrt(40 / n) + 1e-3
+    )  # correlated: 40 steps count as one
     assert loss == pytest.approx(-information, abs=5 * spread)
 
 

@@ -122,7 +122,9 @@ def test_contract(name):
     assert np.all(np.abs(found.params - theta) <= 6 * found.bse + 1e-12), found.summary()
     # the objective is at least as good as at the truth
     problem = found._problem
-    truth = problem.objective.value(problem.coordinates.from_natural(theta)[None], problem.y, problem.rows.weights)
+    truth = problem.objective.value(
+        problem.coordinates.from_natural(theta)[None], problem.y, problem.rows.weights
+    )
     assert found.fun <= problem.in_units(truth[0]) * (1 + 1e-12)
     # same seed, same bytes
     assert fit(law, table, bootstrap=60).to_json() == found.to_json()
@@ -162,7 +164,10 @@ def test_bad_tables_are_refused(name):
     first = next(iter(law.needs))
     constant = table.copy()
     constant[first] = constant[first].iloc[0]
-    with pytest.raises(InputError, match=f"input {first} has 1 distinct value.*{law.needs[first].identifies[0].split('[')[0]}"):
+    with pytest.raises(
+        InputError,
+        match=f"input {first} has 1 distinct value.*{law.needs[first].identifies[0].split('[')[0]}",
+    ):
         fit(law, constant)
     with pytest.raises(InputError, match="at least p\\+1 rows"):
         fit(law, table.head(len(law.parameters)) if name != "multilingual" else table.head(5))
@@ -175,6 +180,8 @@ def test_intervals_cover(name):
     inside = []
     for seed in range(20):
         law, theta, table = make(name, noise=3e-3, seed=seed)
-        ends = fit(law, table, bootstrap=80, seed=seed, starts=16, delta=2e-3 if law.native == "log" else 0.01).conf_int(0.9)
+        ends = fit(
+            law, table, bootstrap=80, seed=seed, starts=16, delta=2e-3 if law.native == "log" else 0.01
+        ).conf_int(0.9)
         inside.append((ends["lower"] <= theta) & (theta <= ends["upper"]))
     assert 0.75 <= np.mean(inside) <= 1.0, np.mean(inside, axis=0)

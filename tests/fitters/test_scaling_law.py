@@ -21,7 +21,10 @@ COLUMNS = {"N": "params", "D": "tokens", "y": "loss"}
 def simulated(n=120, noise=0.006, seed=0, **truth):
     """Runs whose sizes and tokens vary independently, with heavy-tailed noise."""
     rng = np.random.default_rng(seed)
-    size, tokens = np.exp(rng.uniform(np.log(5e7), np.log(1e10), n)), np.exp(rng.uniform(np.log(1e9), np.log(3e11), n))
+    size, tokens = (
+        np.exp(rng.uniform(np.log(5e7), np.log(1e10), n)),
+        np.exp(rng.uniform(np.log(1e9), np.log(3e11), n)),
+    )
     loss = laws.chinchilla(size, tokens, **(TRUTH | truth)) * np.exp(noise * rng.standard_t(4, n))
     return pd.DataFrame({"params": size, "tokens": tokens, "loss": loss, "flops": 6 * size * tokens})
 
@@ -53,7 +56,9 @@ def published():
 def test_published_optimum(published):
     table = published("chinchilla_runs")
     table = table[table["besiroglu_excluded"] == 0]
-    found = ScalingLaw("chinchilla", table, columns={"N": "params", "D": "tokens", "y": "loss_nats"}).fit(bootstrap=0)
+    found = ScalingLaw("chinchilla", table, columns={"N": "params", "D": "tokens", "y": "loss_nats"}).fit(
+        bootstrap=0
+    )
     assert found.fun <= 1.018275e-3 and found.start_agreement > 0.9
     expected = {"E": 1.8172, "A": 477.84, "B": 2143.9, "alpha": 0.34731, "beta": 0.36718}
     np.testing.assert_allclose(found.params[list(expected)], list(expected.values()), rtol=1e-3)
@@ -101,9 +106,21 @@ def test_least_squares_agrees_with_curve_fit(runs):
     found = ScalingLaw("chinchilla", runs, columns=COLUMNS).fit(loss="squared", scale="identity", bootstrap=0)
     law = lambda x, e, a, b, alpha, beta: e + a / x[0] ** alpha + b / x[1] ** beta  # noqa: E731
     x, y = runs[["params", "tokens"]].to_numpy().T, runs["loss"].to_numpy()
-    params, covariance = curve_fit(law, x, y, p0=found.params * 1.02, method="trf", xtol=1e-14, ftol=1e-14, gtol=1e-14, x_scale=found.params.to_numpy())
+    params, covariance = curve_fit(
+        law,
+        x,
+        y,
+        p0=found.params * 1.02,
+        method="trf",
+        xtol=1e-14,
+        ftol=1e-14,
+        gtol=1e-14,
+        x_scale=found.params.to_numpy(),
+    )
     np.testing.assert_allclose(found.params, params, rtol=1e-4)
-    np.testing.assert_allclose(found.cov_params(), covariance, rtol=1e-3, atol=1e-12 * np.abs(covariance).max())
+    np.testing.assert_allclose(
+        found.cov_params(), covariance, rtol=1e-3, atol=1e-12 * np.abs(covariance).max()
+    )
     np.testing.assert_allclose(found.bse, np.sqrt(np.diag(covariance)), rtol=1e-4)
 
 
@@ -113,7 +130,18 @@ def test_weighted_least_squares_agrees_with_curve_fit(runs):
     found = problem.fit(loss="squared", scale="identity", bootstrap=0)
     law = lambda x, e, a, b, alpha, beta: e + a / x[0] ** alpha + b / x[1] ** beta  # noqa: E731
     x, y = runs[["params", "tokens"]].to_numpy().T, runs["loss"].to_numpy()
-    params, covariance = curve_fit(law, x, y, p0=found.params * 1.02, sigma=weights**-0.5, method="trf", xtol=1e-14, ftol=1e-14, gtol=1e-14, x_scale=found.params.to_numpy())
+    params, covariance = curve_fit(
+        law,
+        x,
+        y,
+        p0=found.params * 1.02,
+        sigma=weights**-0.5,
+        method="trf",
+        xtol=1e-14,
+        ftol=1e-14,
+        gtol=1e-14,
+        x_scale=found.params.to_numpy(),
+    )
     np.testing.assert_allclose(found.params, params, rtol=1e-4)
     np.testing.assert_allclose(found.bse, np.sqrt(np.diag(covariance)), rtol=1e-4)
 
@@ -124,9 +152,13 @@ def test_power_law_agrees_with_robust_regression():
     rng = np.random.default_rng(3)
     x = np.geomspace(1e6, 1e9, 60)
     y = 40 * x**-0.12 * np.exp(0.01 * rng.standard_t(3, 60))
-    theirs = sm.RLM(np.log(y), sm.add_constant(np.log(x)), M=sm.robust.norms.HuberT(t=1.345)).fit(tol=1e-12, maxiter=500)
+    theirs = sm.RLM(np.log(y), sm.add_constant(np.log(x)), M=sm.robust.norms.HuberT(t=1.345)).fit(
+        tol=1e-12, maxiter=500
+    )
     table = pd.DataFrame({"x": x, "y": y})
-    found = ScalingLaw("power", table, columns={"x": "x", "y": "y"}).fit(delta=1.345 * theirs.scale, bootstrap=0)
+    found = ScalingLaw("power", table, columns={"x": "x", "y": "y"}).fit(
+        delta=1.345 * theirs.scale, bootstrap=0
+    )
     assert found.params["alpha"] == pytest.approx(-theirs.params[1], rel=1e-6)
     assert found.params["alpha"] * np.log(found.params["x0"]) == pytest.approx(theirs.params[0], rel=1e-6)
     # A width of 1.345 standard deviations leaves most rows inside, where the kernel estimate is a plain count.
@@ -157,7 +189,9 @@ def test_same_seed_same_bytes_whatever_the_processes(runs):
 
 
 def test_changing_a_unit_changes_one_scale(runs, fitted):
-    moved = ScalingLaw("chinchilla", runs.assign(params=runs["params"] / 1e6), columns=COLUMNS).fit(bootstrap=0)
+    moved = ScalingLaw("chinchilla", runs.assign(params=runs["params"] / 1e6), columns=COLUMNS).fit(
+        bootstrap=0
+    )
     expected = fitted.params.copy()
     expected["A"] *= 10 ** (-6 * fitted.params["alpha"])
     np.testing.assert_allclose(moved.params, expected, rtol=1e-6)
@@ -186,10 +220,16 @@ def test_fixed_tied_and_bounded(runs):
     tied = problem.fit(bootstrap=0, tie={"beta": "alpha"})
     assert tied.params["alpha"] == tied.params["beta"] and tied.fun >= free.fun
     over = runs.assign(multiplier=runs["tokens"] / runs["params"])
-    same = ScalingLaw("overtraining", over, columns={"compute": "flops", "multiplier": "multiplier", "y": "loss"}).fit(bootstrap=0)
+    same = ScalingLaw(
+        "overtraining", over, columns={"compute": "flops", "multiplier": "multiplier", "y": "loss"}
+    ).fit(bootstrap=0)
     assert same.fun == pytest.approx(tied.fun, rel=1e-9)
     held = problem.fit(bootstrap=100, bounds={"alpha": (0.1, 0.3)})
-    assert held.params["alpha"] == 0.3 and held.not_identified == ["alpha"] and "not identified" in str(held.summary())
+    assert (
+        held.params["alpha"] == 0.3
+        and held.not_identified == ["alpha"]
+        and "not identified" in str(held.summary())
+    )
     scale = problem.fit(bootstrap=0, bounds={"A": (1.0, 1e5)})
     assert scale.fun == pytest.approx(free.fun, rel=1e-9)
 
@@ -204,8 +244,13 @@ def test_whole_runs_are_resampled():
     """Four rows of each run share one error, so rows alone understate the spread by about half."""
     rng = np.random.default_rng(0)
     base = simulated(40, noise=0.0)
-    table = pd.concat([base.assign(run=np.arange(40), tokens=base["tokens"] * m) for m in (0.4, 0.6, 0.8, 1.0)])
-    table["loss"] = laws.chinchilla(table["params"], table["tokens"], **TRUTH) * np.exp(0.01 * rng.standard_normal(40))[table["run"]]
+    table = pd.concat(
+        [base.assign(run=np.arange(40), tokens=base["tokens"] * m) for m in (0.4, 0.6, 0.8, 1.0)]
+    )
+    table["loss"] = (
+        laws.chinchilla(table["params"], table["tokens"], **TRUTH)
+        * np.exp(0.01 * rng.standard_normal(40))[table["run"]]
+    )
     with pytest.raises(InputError, match="column 'run' has several rows of one run.*groups='run'"):
         ScalingLaw("chinchilla", table, columns=COLUMNS).fit()
     whole = ScalingLaw("chinchilla", table, columns=COLUMNS, groups="run").fit(delta=0.01, bootstrap=300)
@@ -230,7 +275,10 @@ def test_residual_resampling_for_designed_grids():
 
 def test_interval_methods_agree_where_they_should(runs):
     found = ScalingLaw("chinchilla", runs, columns=COLUMNS).fit(loss="squared", bootstrap=1000)
-    widths = {m: (e := found.conf_int(method=m))["upper"] - e["lower"] for m in ("bootstrap", "bca", "profile", "wald")}
+    widths = {
+        m: (e := found.conf_int(method=m))["upper"] - e["lower"]
+        for m in ("bootstrap", "bca", "profile", "wald")
+    }
     for method in ("bca", "profile", "wald"):
         np.testing.assert_allclose(widths[method] / widths["bootstrap"], 1.0, atol=0.35)
     assert np.all(found.conf_int(0.5)["upper"] < found.conf_int(0.99)["upper"])
@@ -244,7 +292,9 @@ def test_profile_of_a_linear_problem_is_the_t_free_interval():
     found = ScalingLaw("power", table, columns={"x": "x", "y": "y"}).fit(loss="squared", bootstrap=0)
     ends = found.conf_int(method="profile").loc["alpha"]
     half = stats.norm.ppf(0.975) * found.bse["alpha"]
-    np.testing.assert_allclose([ends["lower"], ends["upper"]], found.params["alpha"] + half * np.array([-1, 1]), rtol=2e-3)
+    np.testing.assert_allclose(
+        [ends["lower"], ends["upper"]], found.params["alpha"] + half * np.array([-1, 1]), rtol=2e-3
+    )
     curve = found.profile("alpha", 21)
     assert curve["excess"].min() == pytest.approx(0, abs=1e-9) and len(curve) == 21
     assert np.all(np.diff(np.sign(np.diff(curve["excess"]))) >= 0)
@@ -256,22 +306,40 @@ def test_bca_of_a_mean_matches_scipy():
 
     rng = np.random.default_rng(0)
     sample = rng.exponential(size=40)
-    theirs = stats.bootstrap((sample,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(1)).confidence_interval
+    theirs = stats.bootstrap(
+        (sample,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(1)
+    ).confidence_interval
     draws = rng.choice(sample, (20_000, 40)).mean(axis=1)[:, None]
     left_out = ((sample.sum() - sample) / 39)[:, None]
     lower, upper = bca(draws, np.array([sample.mean()]), left_out, 0.95)
-    assert lower[0] == pytest.approx(theirs.low, rel=0.01) and upper[0] == pytest.approx(theirs.high, rel=0.01)
+    assert lower[0] == pytest.approx(theirs.low, rel=0.01) and upper[0] == pytest.approx(
+        theirs.high, rel=0.01
+    )
 
 
 def test_predictions(runs, fitted):
     frame = fitted.get_prediction({"N": [1e9, 1e11], "D": [2e10, 2e12]}).summary_frame()
-    assert list(frame) == ["mean", "mean_se", "mean_ci_lower", "mean_ci_upper", "obs_ci_lower", "obs_ci_upper"]
-    assert np.all(frame["obs_ci_lower"] < frame["mean_ci_lower"]) and np.all(frame["mean_ci_upper"] < frame["obs_ci_upper"])
+    assert list(frame) == [
+        "mean",
+        "mean_se",
+        "mean_ci_lower",
+        "mean_ci_upper",
+        "obs_ci_lower",
+        "obs_ci_upper",
+    ]
+    assert np.all(frame["obs_ci_lower"] < frame["mean_ci_lower"]) and np.all(
+        frame["mean_ci_upper"] < frame["obs_ci_upper"]
+    )
     np.testing.assert_allclose(frame["mean"], laws.chinchilla([1e9, 1e11], [2e10, 2e12], **fitted.params))
     new = simulated(4000, seed=99)
     ends = fitted.get_prediction(new).prediction_int(0.9)
     assert 0.85 < np.mean((new["loss"] >= ends[:, 0]) & (new["loss"] <= ends[:, 1])) < 0.95
-    plain = ScalingLaw("chinchilla", runs, columns=COLUMNS).fit(bootstrap=0).get_prediction({"N": 1e9, "D": 2e10}).summary_frame()
+    plain = (
+        ScalingLaw("chinchilla", runs, columns=COLUMNS)
+        .fit(bootstrap=0)
+        .get_prediction({"N": 1e9, "D": 2e10})
+        .summary_frame()
+    )
     assert plain["mean_se"][0] == pytest.approx(frame["mean_se"][0], rel=0.5)
     np.testing.assert_allclose(fitted.predict(), fitted.fittedvalues)
     np.testing.assert_allclose(np.log(runs["loss"]) - np.log(fitted.fittedvalues), fitted.resid, atol=1e-12)
@@ -337,7 +405,15 @@ def test_results_cannot_be_changed(fitted):
 
 def test_summary_names_everything(fitted):
     text = str(fitted.summary())
-    for word in ("chinchilla", "E + A / N^alpha + B / D^beta", "alpha", "120", "115", "Start agreement", "400 (case)"):
+    for word in (
+        "chinchilla",
+        "E + A / N^alpha + B / D^beta",
+        "alpha",
+        "120",
+        "115",
+        "Start agreement",
+        "400 (case)",
+    ):
         assert word in text
     assert fitted.nobs == 120 and fitted.df_resid == 115 and len(fitted.data_digest) == 64
 
@@ -406,7 +482,9 @@ def test_bad_columns(runs):
 
 def test_response_without_logarithm(runs):
     with pytest.raises(InputError, match="column 'loss', row 7: -0.1 has no logarithm.*scale=\"identity\""):
-        ScalingLaw("chinchilla", runs.assign(loss=runs["loss"].where(runs.index != 7, -0.1)), columns=COLUMNS).fit()
+        ScalingLaw(
+            "chinchilla", runs.assign(loss=runs["loss"].where(runs.index != 7, -0.1)), columns=COLUMNS
+        ).fit()
 
 
 def test_proportional_inputs_warn(runs):
@@ -423,7 +501,9 @@ def test_extrapolation_on_known_data():
     assert law["mae_rel"] < 0.02 and abs(law["bias_rel"]) < 0.01 and law["coverage_95"] > 0.8
     assert len(table) == 4 and np.all(table["n_train"] + table["n_test"] == 300)
     assert law["mae_rel"] < table["mae_rel"].iloc[1:].min()
-    folds = extrapolation_error("chinchilla", simulated(300), by="flops", folds=3, columns=COLUMNS, bootstrap=0)
+    folds = extrapolation_error(
+        "chinchilla", simulated(300), by="flops", folds=3, columns=COLUMNS, bootstrap=0
+    )
     assert folds["cut"].nunique() == 3 and folds["cut"].is_monotonic_increasing
     with pytest.raises(InputError, match="give one of them"):
         extrapolation_error("chinchilla", simulated(300), by="flops", columns=COLUMNS)
@@ -433,7 +513,9 @@ def test_extrapolation_on_known_data():
 
 def test_compare_prefers_the_law_that_made_the_data(runs):
     columns = COLUMNS | {"x": "flops"}
-    table = compare(["chinchilla", "power_constant", "power"], simulated(300), by="flops", columns=columns, bootstrap=0)
+    table = compare(
+        ["chinchilla", "power_constant", "power"], simulated(300), by="flops", columns=columns, bootstrap=0
+    )
     assert table["model"][0] == "chinchilla" and len(table) == 6
     assert table.set_index("model")["aicc"].idxmin() == "chinchilla"
 
@@ -452,7 +534,9 @@ def test_shuffled_losses_have_no_exponents():
         table["loss"] = np.random.default_rng(seed).permutation(loss)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = ScalingLaw("chinchilla", table, columns=COLUMNS).fit(delta="auto", bootstrap=100, starts=16)
+            found = ScalingLaw("chinchilla", table, columns=COLUMNS).fit(
+                delta="auto", bootstrap=100, starts=16
+            )
         ends = found.conf_int().loc[["alpha", "beta"]]
         missed += int(((ends["lower"] > 0) | (ends["upper"] < 0)).sum())
         assert found.not_identified
@@ -469,9 +553,11 @@ def test_constants_do_not_recover(monkeypatch, runs):
     honest = Problem.solve
     fixed = ScalingLaw("chinchilla", runs, columns=COLUMNS).fit(bootstrap=0)
 
-    def stub(self, starts):
+    def stub(self, starts, iterations):
         answer = honest(self, 1)
-        return type(answer)(**(answer.__dict__ | {"z": self.coordinates.from_natural(fixed.params.to_numpy())}))
+        return type(answer)(
+            **(answer.__dict__ | {"z": self.coordinates.from_natural(fixed.params.to_numpy())})
+        )
 
     monkeypatch.setattr(Problem, "solve", stub)
     other = simulated(noise=0.0, E=2.1, alpha=0.28)

@@ -174,6 +174,8 @@ def test_a_planted_break_is_found_and_none_is_not():
     assert kstest(p, "uniform").pvalue > 0.01
     with pytest.raises(InputError, match="at = -5"):
         breakpoint_test(day, broken, -5)
+    nothing = breakpoint_test(day, broken, -5, strict=False)
+    assert np.isnan([nothing.p, nothing.ratio.value, nothing.before.lower]).all() and nothing.n_before == 0
 
 
 def test_curvature():

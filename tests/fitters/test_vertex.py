@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from densing.fitters import optimum_slope, quadratic_optimum
 from hypothesis import given
 from hypothesis import strategies as st
+
+from densing.fitters import optimum_slope, quadratic_optimum
 
 V = np.array([288, 512, 768, 1_024, 2_048, 4_096], float)
 
@@ -54,7 +55,9 @@ def test_concave_is_not_bracketed():
     assert not found.bracketed and np.isnan(found.optimum.value) and found.curvature.upper < 0
 
 
-@pytest.mark.parametrize("x, y", [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([0, 1, 2], [1, 2, 3]), ([1, 2, 3], [1, np.nan, 2])])
+@pytest.mark.parametrize(
+    "x, y", [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([0, 1, 2], [1, 2, 3]), ([1, 2, 3], [1, np.nan, 2])]
+)
 def test_refusals(x, y):
     with pytest.raises(ValueError, match="x"):
         quadratic_optimum(x, y)

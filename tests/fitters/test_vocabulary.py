@@ -1,12 +1,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from densing.data import load_published
 from densing.errors import ExternalDataMissing
 from densing.fitters import DerivativeVocabulary, IsoFlopVocabulary, ParametricVocabulary, huber_sum
 from densing.laws import RELEASED, ParametricCoefficients, get, tokens_per_character
 
-SIZES = {33_222_784: 512, 84_834_176: 768, 150_834_176: 768, 316_445_568: 1_024, 631_668_352: 1_536, 1_129_891_136: 2_048}
+SIZES = {
+    33_222_784: 512,
+    84_834_176: 768,
+    150_834_176: 768,
+    316_445_568: 1_024,
+    631_668_352: 1_536,
+    1_129_891_136: 2_048,
+}
 TRUE = ParametricCoefficients(e=5.5, a1=1.8, alpha1=0.42, a2=0.3, alpha2=0.6, b=1.4, beta=0.42)
 
 
@@ -23,7 +31,9 @@ def planted(coefficients=TRUE, noise=0.0, seed=0, shuffle=False):
                 constants = {name: getattr(coefficients, name) for name in get("vocabulary").names}
                 loss = get("vocabulary")(n / 1e6, v * d / 1e6, tokens / 1e9, **constants) + own
                 rows.append((v, d, n, v * d, characters, 6 * (n + v * d) * tokens, loss))
-    names = "vocab_size d_model params_non_vocab params_vocab train_characters flops unigram_normalised_loss_nats"
+    names = (
+        "vocab_size d_model params_non_vocab params_vocab train_characters flops unigram_normalised_loss_nats"
+    )
     frame = pd.DataFrame(rows, columns=names.split())
     if shuffle:
         runs = frame.groupby(["params_non_vocab", "vocab_size"]).ngroup().to_numpy()
@@ -47,7 +57,10 @@ def test_parametric_recovers_planted_constants():
         assert getattr(fit.coefficients, name) == pytest.approx(getattr(TRUE, name), rel=1e-4), name
     assert fit.rms < 1e-6
     assert fit.optimal_vocabulary(70e9).value == pytest.approx(
-        ParametricVocabulary(min_flops=0, starts=16, draws=0).fit(planted().sample(frac=1, random_state=1)).optimal_vocabulary(70e9).value,
+        ParametricVocabulary(min_flops=0, starts=16, draws=0)
+        .fit(planted().sample(frac=1, random_state=1))
+        .optimal_vocabulary(70e9)
+        .value,
         rel=1e-3,
     )
 
@@ -102,7 +115,11 @@ def test_published_runs_under_both_conventions(published):
     for convention in ("published", "true_tokens"):
         estimator = ParametricVocabulary(convention=convention, starts=16, draws=0)
         residuals = estimator.residuals(published, released)
-        results[convention] = (huber_sum(residuals), float(np.sqrt(np.mean(residuals**2))), estimator.fit(published))
+        results[convention] = (
+            huber_sum(residuals),
+            float(np.sqrt(np.mean(residuals**2))),
+            estimator.fit(published),
+        )
     objective, rms, fit = results["published"]
     assert fit.nobs == 1_054 and fit.n_runs == 60
     assert objective == pytest.approx(0.062292, abs=2e-6) and rms == pytest.approx(0.0908, abs=1e-4)

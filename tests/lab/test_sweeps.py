@@ -7,20 +7,22 @@ import time
 
 import pandas as pd
 import pytest
+
 from densing.data import repository_root
 from densing.lab import RunSpec, load_runs, merge_rows, missing, rerun_sample, run_sweep, vocabulary_plan
 from densing.lab import runs as runs_module
 
 TASK = "densing_test_task:work"
-SOURCE = '''
+SOURCE = """
 import os, time
 def work(config):
     time.sleep(config.get("sleep", 0))
     with open(os.environ["TASK_LOG"], "a") as log:
         log.write(f"{config['x']}\\n")
-    return [{"row": 0, "square": float(config["x"] ** 2), "items": [{"document": 0, "nats": config["x"] / 2}]},
+    return [{"row": 0, "square": float(config["x"] ** 2), "items": [{"document": 0, "nats": config["x"] /
+    2}]},
             {"row": 1, "square": float(config["x"] ** 2 + 1)}]
-'''
+"""
 
 
 @pytest.fixture
@@ -54,7 +56,9 @@ def test_rows_are_recorded_once_and_looked_up_after(place, processes, capsys):
     more = run_sweep(specs(7), processes=1)
     assert "2 of 7 runs to do" in (out := capsys.readouterr().out) and "core-minutes" in out
     assert sorted((place / "log").read_text().split()) == list("0123456")
-    assert len(more) == 14 and {"x", "seconds", "peak_memory_mb", "versions", "commit", "work"} <= set(more.columns)
+    assert len(more) == 14 and {"x", "seconds", "peak_memory_mb", "versions", "commit", "work"} <= set(
+        more.columns
+    )
     items = load_runs("squares", items=True)
     assert list(items["nats"]) == [x / 2 for x in range(7)]
     assert len(run_sweep(specs(3), processes=1)) == 6 and missing(specs(7)) == []
@@ -94,7 +98,9 @@ def test_a_killed_sweep_loses_no_finished_row(place):
         "from densing.lab import RunSpec, run_sweep\n"
         f"run_sweep([RunSpec('squares', {TASK!r}, {{'x': x, 'sleep': 0.4}}, work=1 + x) for x in range(8)], processes=1)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], start_new_session=True, stdout=subprocess.DEVNULL
+    )
     folder = runs_module.rows_folder("squares")
     deadline = time.monotonic() + 25
     while len(list(folder.glob("*.json"))) < 2 and time.monotonic() < deadline:
@@ -113,7 +119,10 @@ def test_fresh_runs_again_and_merges_nothing(place):
     before = (place / "data" / "runs" / "squares.csv").read_bytes()
     frame = run_sweep(specs(2), processes=1, progress=False, fresh=True)
     assert list(frame["square"]) == [0, 1, 1, 2]
-    assert list(run_sweep(specs(2), processes=1, progress=False, fresh=True, items=True)[1]["nats"]) == [0, 0.5]
+    assert list(run_sweep(specs(2), processes=1, progress=False, fresh=True, items=True)[1]["nats"]) == [
+        0,
+        0.5,
+    ]
     assert (place / "data" / "runs" / "squares.csv").read_bytes() == before
     assert len((place / "log").read_text().split()) == 6
 

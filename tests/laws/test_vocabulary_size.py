@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from densing.laws import (
     RELEASED,
     DerivativeCoefficients,
@@ -13,8 +16,6 @@ from densing.laws import (
     vocabulary_flops,
 )
 from densing.laws.vocabulary_size import flops_slope
-from hypothesis import given
-from hypothesis import strategies as st
 
 SIZES = (2.87e9, 7e9, 13e9, 70e9, 300e9)
 PUBLISHED = {
@@ -70,7 +71,14 @@ def test_more_compute_deserves_more_vocabulary():
 
 
 def test_paper_widths():
-    assert [embedding_width(n) for n in (33e6, 50e6, 50e6 + 1, 7e9, 70e9, 500e9)] == [512, 512, 768, 4_096, 8_192, 16_384]
+    assert [embedding_width(n) for n in (33e6, 50e6, 50e6 + 1, 7e9, 70e9, 500e9)] == [
+        512,
+        512,
+        768,
+        4_096,
+        8_192,
+        16_384,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +88,15 @@ def test_paper_widths():
         (lambda: optimal_vocabulary(-1), "n_nv = -1"),
         (lambda: optimal_vocabulary(7e11), "n_nv"),
         (lambda: optimal_vocabulary(7e9, flops=0), "flops = 0"),
-        (lambda: optimal_vocabulary(7e9, approach=1, coefficients=DerivativeCoefficients(0.8)), "IsoFlopCoefficients"),
+        (
+            lambda: optimal_vocabulary(7e9, approach=1, coefficients=DerivativeCoefficients(0.8)),
+            "IsoFlopCoefficients",
+        ),
         (lambda: cheapest_vocabulary(7e9, 4_096, compression=(0.0, 0.0, 0.3)), "no minimum"),
         (
-            lambda: optimal_vocabulary(7e9, coefficients=ParametricCoefficients(5, 1, 0.4, 0.1, -0.5, 1, 0.4)),
+            lambda: optimal_vocabulary(
+                7e9, coefficients=ParametricCoefficients(5, 1, 0.4, 0.1, -0.5, 1, 0.4)
+            ),
             "no minimum between 2 and 10 million",
         ),
     ],

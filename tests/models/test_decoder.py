@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from densing.models import Decoder, DecoderConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from densing.models import Decoder, DecoderConfig
 
 # Name: width, layers, heads, N (the reference family's table).
 FAMILY = {
@@ -75,7 +76,9 @@ def test_initial_weights():
     assert float(model.blocks[0].qkv.weight.std()) == pytest.approx(0.02, rel=0.05)
     assert float(model.blocks[0].down.weight.std()) == pytest.approx(0.02 / np.sqrt(8), rel=0.05)
     tokens = torch.randint(0, 1_024, (4, 65))
-    assert float(model.loss(tokens)) == pytest.approx(np.log(1_024), rel=0.02)  # at the start nothing is known
+    assert float(model.loss(tokens)) == pytest.approx(
+        np.log(1_024), rel=0.02
+    )  # at the start nothing is known
 
 
 def test_token_losses_average_to_the_loss():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from densing.models import Decoder, DecoderConfig
 from densing.training import Trainer, Trunk, constant, train_branches, wsd
 
@@ -32,7 +33,10 @@ def test_wsd_rises_holds_and_decays():
     assert share(1_000) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("bad", [{"decay_tokens": 2_000}, {"decay_tokens": 1, "final": 0}, {"decay_tokens": 1, "warmup_tokens": -1}])
+@pytest.mark.parametrize(
+    "bad",
+    [{"decay_tokens": 2_000}, {"decay_tokens": 1, "final": 0}, {"decay_tokens": 1, "warmup_tokens": -1}],
+)
 def test_wsd_refuses(bad):
     with pytest.raises(ValueError, match="must be"):
         wsd(1_000, **bad)
@@ -65,7 +69,9 @@ def test_planned_run_equals_the_branch_bit_for_bit(windows):
     trunk = Trunk(make_trainer(windows), warmup_tokens=5 * size, decay_share=0.2, final=0.1)
     trunk.branch(10 * size)
     branch = trunk.branch(30 * size)
-    planned = make_trainer(windows, wsd(30 * size, warmup_tokens=5 * size, decay_tokens=6 * size, final=0.1)).run_to(30)
+    planned = make_trainer(
+        windows, wsd(30 * size, warmup_tokens=5 * size, decay_tokens=6 * size, final=0.1)
+    ).run_to(30)
     assert torch.equal(weights(branch), weights(planned))
     constant_rate = make_trainer(windows, constant(5 * size)).run_to(30)
     assert not torch.equal(weights(branch), weights(constant_rate))

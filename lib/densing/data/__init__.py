@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "csv_files": ["read_csv_file"],
         "paths": ["output_folder", "repository_root"],
         "provenance": ["inputs_used", "record_external", "record_file", "start_recording"],
-        "tokenizers": ["TokenCounts", "encode_documents", "encoded_split", "load_tokenizer", "tokenizer_digest", "train_bpe"],
+        "tokenizers": ["TokenCounts", "compression_curve", "encode_documents", "encoded_split", "load_tokenizer", "tokenizer_digest", "train_bpe"],
         "published": ["external_tables", "load_published", "published_path", "validate_table"],
     },
 )

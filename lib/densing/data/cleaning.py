@@ -17,8 +17,9 @@ _LETTER = re.compile(r"[^\W\d_]")
 def clean_text(text: str) -> str | None:
     """`text` with plain line ends and no trailing blanks, or None if the corpus refuses it.
 
-    Refused are texts outside 200 to 20,000 characters, with a line of more than 400, licence texts, generated tables (fewer
-    than 45 % letters among what is not blank), and characters that UTF-8 cannot carry.
+    Refused are texts outside 200 to 20,000 characters, with a line of more than 400, licence texts,
+    generated tables (fewer than 45 % letters among what is not blank), and characters that UTF-8 cannot
+    carry.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")

@@ -1,8 +1,9 @@
 """The book's text: documentation and code of pinned packages, taken from where they are installed.
 
-The pins are part of the corpus: another version of a package is another corpus. Only packages whose pin is the same on
-every supported Python take part, so the standard library (which differs between patch versions) and networkx are left
-out. `data/published/corpus_manifest.csv` records what the corpus is; a build that differs from it is refused.
+The pins are part of the corpus: another version of a package is another corpus. Only packages whose pin is
+the same on every supported Python take part, so the standard library (which differs between patch versions)
+and networkx are left out. `data/published/corpus_manifest.csv` records what the corpus is; a build that
+differs from it is refused.
 """
 
 import hashlib
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS: dict[str, tuple[str, ...]] = {
-    # val_a is for development (learning rates), val_b for the reported loss; no distribution is in two splits.
-    "val_a": ("SQLAlchemy", "ipython", "tornado"),
+    # val_a is for development (learning rates), val_b for the reported loss; no distribution is in two
+    # splits. "val_a": ("SQLAlchemy", "ipython", "tornado"),
     "val_b": ("dask", "huggingface_hub", "hypothesis", "pyarrow"),
     "train": (
         "accelerate", "distributed", "docutils", "fonttools", "ipykernel", "joblib", "lifelines", "lightgbm",
@@ -62,14 +63,16 @@ def documents(split: str) -> tuple[Document, ...]:
 
     Raises
     ------
-    InputError : an unknown split, or a corpus that is not the registered one (names the package and both versions).
+    InputError : an unknown split, or a corpus that is not the registered one (names the package and both
+        versions).
     """
     check_choice("split", split, SPLITS)
     return _load(build_corpus(), split)
 
 
 def distribution_documents(name: str) -> tuple[Document, ...]:
-    """Clean documents of one installed distribution, without duplicates: a small corpus that is read in seconds.
+    """Clean documents of one installed distribution, without duplicates: a small corpus that is read in
+    seconds.
 
     Raises
     ------
@@ -108,12 +111,14 @@ def build_corpus(*, verify: bool = True) -> Path:
 
 def corpus_folder() -> Path:
     """Where the corpus of the installed packages is cached, whether it is built or not."""
-    key = hashlib.sha256(json.dumps([_VERSION, SPLITS, _versions()], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([_VERSION, SPLITS, _versions()], sort_keys=True).encode()).hexdigest()[
+        :16
+    ]
     return repository_root() / "_build" / "cache" / f"corpus-{key}"
 
 
 def corpus_manifest() -> "pd.DataFrame":
-    """What the corpus is: a row per distribution with version, licence, split, documents, characters, bytes and SHA-256."""
+    """What the corpus is: a row a distribution with version, licence, split, counts, sizes and SHA-256."""
     import pandas as pd
 
     return pd.read_csv(record_file(_manifest_path()))
@@ -158,7 +163,9 @@ def _check_texts(folder: Path) -> None:
 
 def _collect() -> dict[str, list[Document]]:
     """Documents by split: clean, without duplicates (validation first, so that train holds none of it)."""
-    collected = [(split, document) for split, names in SPLITS.items() for name in names for document in _read(name)]
+    collected = [
+        (split, document) for split, names in SPLITS.items() for name in names for document in _read(name)
+    ]
     kept = deduplicate([document.text for _, document in collected])
     by_split: dict[str, list[Document]] = {split: [] for split in SPLITS}
     for index in kept:

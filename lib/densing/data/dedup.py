@@ -29,8 +29,9 @@ def shingles(text: str, n: int = 13) -> np.ndarray:
 def deduplicate(texts: Sequence[str], *, n: int = 13, threshold: float = 0.8) -> list[int]:
     """Indices of `texts` to keep: of texts that are (nearly) equal, the first.
 
-    Candidates share one of 16 min-wise hashes of their n-grams (a pair at the threshold 0.8 is missed with probability
-    0.2^16); a candidate is a duplicate when the Jaccard similarity itself, counted on the n-grams, is above the threshold.
+    Candidates share one of 16 min-wise hashes of their n-grams (a pair at the threshold 0.8 is missed with
+    probability 0.2^16); a candidate is a duplicate when the Jaccard similarity itself, counted on the
+    n-grams, is above the threshold.
 
     Parameters
     ----------
@@ -76,4 +77,6 @@ def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
 @lru_cache(maxsize=1 << 20)
 def _word_hash(word: str) -> int:
     """Python's own hash changes from process to process."""
-    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )

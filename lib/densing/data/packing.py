@@ -7,20 +7,26 @@ from densing.errors import InputError
 
 
 def pack(
-    ids: np.ndarray, offsets: np.ndarray, length: int, *, cross_documents: bool = True, limit: int | None = None, seed: int = 0
+    ids: np.ndarray,
+    offsets: np.ndarray,
+    length: int,
+    *,
+    cross_documents: bool = True,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> np.ndarray:
     """Windows of `length` + 1 tokens: the first `length` are inputs, the last `length` their targets.
 
-    Documents are shuffled by `seed` and laid end to end; neighbouring windows share one token, so every token but the first
-    is a target exactly once. The order depends on the seed and the number of documents alone, so models with
-    different tokenizers see the same documents in the same order.
+    Documents are shuffled by `seed` and laid end to end; neighbouring windows share one token, so every
+    token but the first is a target exactly once. The order depends on the seed and the number of documents
+    alone, so models with different tokenizers see the same documents in the same order.
 
     Parameters
     ----------
     ids, offsets : documents as `encode_documents` returns them.
     length : tokens predicted in a window.
-    cross_documents : let a window run on into the next document; otherwise the rest of a document that does not fill a
-        window is dropped.
+    cross_documents : let a window run on into the next document; otherwise the rest of a document that does
+        not fill a window is dropped.
     limit : at most this many windows.
 
     Returns

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 DOCUMENT, PADDING, ANSWER, END = "<doc>", "<pad>", "<ans>", "<end>"
 SPECIALS = (DOCUMENT, PADDING, ANSWER, END)
 RESERVED = 32
-# Pre-tokens: one newline, a run of letters or of other signs (each with the blank before it), a run of blanks. None crosses
-# a newline. Digits stand alone, or in runs where they may be merged.
+# Pre-tokens: one newline, a run of letters or of other signs (each with the blank before it), a run of
+# blanks. None crosses a newline. Digits stand alone, or in runs where they may be merged.
 _PATTERN = r"\n| ?\p{L}+| ?[^\s\p{L}\p{N}]+|[^\S\n]+(?!\S)|[^\S\n]+"
 _DIGITS = {False: r"\p{N}|", True: r" ?\p{N}+|"}
 
@@ -38,8 +38,8 @@ def train_bpe(
 ) -> "Tokenizer":
     """Train a byte-level BPE tokenizer with exactly `vocab_size` entries.
 
-    Ids: the four specials ``<doc> <pad> <ans> <end>``, `reserved` ids ``<r0> ...`` for later use, 256 bytes, merges in the
-    order learnt. Any text is encoded and decoded without loss.
+    Ids: the four specials ``<doc> <pad> <ans> <end>``, `reserved` ids ``<r0> ...`` for later use, 256 bytes,
+    merges in the order learnt. Any text is encoded and decoded without loss.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ def train_bpe(
 
     Raises
     ------
-    InputError : a vocabulary below the bytes and specials, or above what the texts support (states the size reached).
+    InputError : a vocabulary below the bytes and specials, or above what the texts support (states the size
+        reached).
 
     References
     ----------
@@ -64,7 +65,9 @@ def train_bpe(
     check_range("seed", seed, 0, integer=True)
     check_flag("merge_digits", merge_digits)
     if byte_level is not True:
-        raise InputError(f"byte_level = {byte_level!r}: must be True (a vocabulary of characters is not lossless)")
+        raise InputError(
+            f"byte_level = {byte_level!r}: must be True (a vocabulary of characters is not lossless)"
+        )
     specials = [*SPECIALS, *(f"<r{i}>" for i in range(reserved))]
     check_range("vocab_size", vocab_size, 256 + len(specials), integer=True)
     tokenizer = Tokenizer(models.BPE())
@@ -104,7 +107,9 @@ def load_tokenizer(name: str) -> "Tokenizer":
     kind, _, rest = name.partition("-")
     size, _, option = rest.partition("-")
     if kind != "bpe" or not size.isdigit() or option not in ("", "plain", "merged-digits"):
-        raise InputError(f"name = {name!r}: must be 'bpe-V', 'bpe-V-plain' or 'bpe-V-merged-digits', V the number of entries")
+        raise InputError(
+            f"name = {name!r}: must be 'bpe-V', 'bpe-V-plain' or 'bpe-V-merged-digits', V the number of entries"
+        )
     path = cache_folder() / f"{name}-{corpus_digest()[:12]}.json"
     if not path.is_file():
         trained = train_bpe(
@@ -149,10 +154,49 @@ def encoded_split(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     stem = cache_folder() / f"{name}-{corpus_digest()[:12]}-{split}"
     ids_path, offsets_path = Path(f"{stem}-ids.npy"), Path(f"{stem}-offsets.npy")
     if not (ids_path.is_file() and offsets_path.is_file()):
-        ids, offsets = encode_documents(load_tokenizer(name), [document.text for document in documents(split)])
+        ids, offsets = encode_documents(
+            load_tokenizer(name), [document.text for document in documents(split)]
+        )
         for path, array in ((offsets_path, offsets), (ids_path, ids)):
             write_whole(path, _npy(array))
     return np.load(ids_path, mmap_mode="r"), np.load(offsets_path)
+
+
+def compression_curve(
+    texts: Sequence[str], vocab_sizes: Sequence[int], *, held_out: int = 5
+) -> dict[int, float]:
+    """Tokens per character of `texts` under BPE vocabularies of several sizes.
+
+    Every `held_out`-th text is kept out of the training of the tokenizers and measured; the vocabularies
+    have no reserved ids.
+
+    Parameters
+    ----------
+    texts : at least `held_out` texts.
+    vocab_sizes : entries, each at least 260.
+    held_out : 2 to 100.
+
+    Returns
+    -------
+    vocabulary size to tokens per character of the held-out texts.
+
+    Raises
+    ------
+    InputError : too few texts, or a vocabulary that they do not support (states the size reached).
+    """
+    check_range("held_out", held_out, 2, 100, integer=True)
+    texts = list(texts)
+    if len(texts) < held_out:
+        raise InputError(f"texts: {len(texts)} texts, must be at least {held_out}")
+    held = texts[::held_out]
+    training = [text for i, text in enumerate(texts) if i % held_out]
+    characters = sum(map(len, held))
+    curve = {}
+    for vocab_size in vocab_sizes:
+        tokenizer = train_bpe(training, vocab_size, reserved=0)
+        encoded = tokenizer.encode_batch_fast(held, add_special_tokens=False)
+        curve[vocab_size] = sum(len(encoding.ids) for encoding in encoded) / characters
+    return curve
 
 
 @dataclass(frozen=True)
@@ -176,7 +220,7 @@ class TokenCounts:
         return cls(counts)
 
     def unigram_logprob(self) -> np.ndarray:
-        """ln p(w | V), (vocab_size,): relative frequencies, tokens that never occur counted once (Tao et al., section 2)."""
+        """ln p(w | V), (vocab_size,): relative frequencies, tokens that never occur counted once."""
         counts = np.maximum(self.counts, 1).astype(float)
         return np.log(counts) - np.log(counts.sum())
 

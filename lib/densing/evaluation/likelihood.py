@@ -28,8 +28,8 @@ def bits_per_character(nll_sum_nats: float, n_characters: float) -> float:
 def unigram_normalized_loss(nll: np.ndarray, token_ids: np.ndarray, unigram: np.ndarray) -> float:
     """Loss relative to a unigram model, L_u = -mean ln[p(w_i | context, V) / p(w_i | V)], nats a token.
 
-    Equal to the cross-entropy minus the unigram cross-entropy: negative for a model that uses its context. It corrects for
-    the vocabulary size, it is not free of it.
+    Equal to the cross-entropy minus the unigram cross-entropy: negative for a model that uses its context.
+    It corrects for the vocabulary size, it is not free of it.
 
     Parameters
     ----------
@@ -45,24 +45,41 @@ def unigram_normalized_loss(nll: np.ndarray, token_ids: np.ndarray, unigram: np.
     ----------
     Tao et al. (2024), Scaling laws with vocabulary, section 2.
     """
-    nll, token_ids, unigram = np.asarray(nll, float).ravel(), np.asarray(token_ids).ravel(), np.asarray(unigram, float)
+    nll, token_ids, unigram = (
+        np.asarray(nll, float).ravel(),
+        np.asarray(token_ids).ravel(),
+        np.asarray(unigram, float),
+    )
     if nll.shape != token_ids.shape or not nll.size:
-        raise InputError(f"nll: {nll.size} values for {token_ids.size} token_ids, must be as many and at least one")
+        raise InputError(
+            f"nll: {nll.size} values for {token_ids.size} token_ids, must be as many and at least one"
+        )
     if token_ids.min() < 0 or token_ids.max() >= len(unigram):
-        raise InputError(f"token_ids: token {token_ids.max()}, the frequency table `unigram` has {len(unigram)} entries")
+        raise InputError(
+            f"token_ids: token {token_ids.max()}, the frequency table `unigram` has {len(unigram)} entries"
+        )
     value = float(np.mean(nll + unigram[token_ids]))
     if value > 0:
-        warnings.warn(f"unigram-normalised loss {value:.3f} > 0: the model is worse than a unigram model", stacklevel=2)
+        warnings.warn(
+            f"unigram-normalised loss {value:.3f} > 0: the model is worse than a unigram model", stacklevel=2
+        )
     return value
 
 
 def document_losses(
-    model: "nn.Module", ids: np.ndarray, offsets: np.ndarray, *, length: int, marker: int, batch_tokens: int = 8_192, device: str = "cpu"
+    model: "nn.Module",
+    ids: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    length: int,
+    marker: int,
+    batch_tokens: int = 8_192,
+    device: str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Negative log-likelihood of every token of every document, each document read from its start.
 
-    A document is cut into windows of `length` tokens without overlap, so no token sees more than `length` before it. The
-    end of the document (`marker` again) is predicted too.
+    A document is cut into windows of `length` tokens without overlap, so no token sees more than `length`
+    before it. The end of the document (`marker` again) is predicted too.
 
     Parameters
     ----------

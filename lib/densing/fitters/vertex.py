@@ -19,7 +19,8 @@ class QuadraticOptimum:
     ----------
     coefficients : c0, c1, c2.
     curvature : c2 with its interval.
-    optimum : x at the vertex with its interval; nan ends where more than a twentieth of the draws are not convex.
+    optimum : x at the vertex with its interval; nan ends where more than a twentieth of the draws are not
+        convex.
     bracketed : convex, and the vertex between the smallest and the largest x.
     log_draws : ln of the vertex in every bootstrap draw, nan where the draw is not convex.
     """
@@ -38,10 +39,11 @@ class QuadraticOptimum:
 def quadratic_optimum(
     x: ArrayLike, y: ArrayLike, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> QuadraticOptimum:
-    """Least-squares quadratic of `y` in ln `x`, with a bootstrap that draws the runs within each value of `x`.
+    """Least-squares quadratic of `y` in ln `x`, with a bootstrap that draws the runs within each value of
+    `x`.
 
-    Rows of one x are the seeds of one cell. A drawn cell's deviations from its mean are widened by sqrt(n/(n - 1)), without
-    which the bootstrap of n = 3 seeds would understate their variance by a third.
+    Rows of one x are the seeds of one cell. A drawn cell's deviations from its mean are widened by sqrt(n/(n
+    - 1)), without which the bootstrap of n = 3 seeds would understate their variance by a third.
 
     Parameters
     ----------
@@ -85,7 +87,8 @@ def quadratic_optimum(
 def optimum_slope(
     optima: Sequence[QuadraticOptimum], x: ArrayLike, *, scale: ArrayLike = 1.0, level: float = 0.95
 ) -> Estimate:
-    """Slope of ln(scale·optimum) on ln x over several optima, least squares, with the interval of their draws.
+    """Slope of ln(scale·optimum) on ln x over several optima, least squares, with the interval of their
+    draws.
 
     Parameters
     ----------

@@ -45,9 +45,9 @@ def over_trained_runs(
 
     Returns
     -------
-    One row a run, sorted by training set, size and tokens: run, training_set, params, tokens, multiplier, planned_multiplier (as
-    the paper counts it), flops, loss, error, and role: "five" (fitted by the loss law), "sixth" (fitted by the error law
-    only), "target" (the two large runs that the paper predicts), "other".
+    One row a run, sorted by training set, size and tokens: run, training_set, params, tokens, multiplier,
+    planned_multiplier (as the paper counts it), flops, loss, error, and role: "five" (fitted by the loss law), "sixth"
+    (fitted by the error law only), "target" (the two large runs that the paper predicts), "other".
 
     Raises
     ------
@@ -101,8 +101,8 @@ def other_loss_fits(runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    One row a fit: law, fitted_to, objective, rows, and the relative errors in per cent of the over-trained and of the large
-    target (over_trained, large), signed: positive where the prediction is too high.
+    One row a fit: law, fitted_to, objective, rows, and the relative errors in per cent of the over-trained and of the
+    large target (over_trained, large), signed: positive where the prediction is too high.
     """
     targets = _targets(runs)
     small = runs[runs["role"].isin(["five", "other"])]
@@ -151,8 +151,8 @@ def _targets(runs: pd.DataFrame) -> pd.DataFrame:
 def error_law_fits(runs: pd.DataFrame, predicted_loss: Mapping[int, float] | pd.Series) -> pd.DataFrame:
     """How well laws of the error against the loss predict runs that they were not fitted to.
 
-    All are fitted by least squares to the paper's six runs. "isotonic" is any rising step function, which says nothing about
-    losses below the six; "constant" is their mean.
+    All are fitted by least squares to the paper's six runs. "isotonic" is any rising step function, which says nothing
+    about losses below the six; "constant" is their mean.
 
     Parameters
     ----------
@@ -161,9 +161,10 @@ def error_law_fits(runs: pd.DataFrame, predicted_loss: Mapping[int, float] | pd.
 
     Returns
     -------
-    One row a law of `ERROR_LAWS`: relative errors in per cent of the two targets at their predicted losses (over_trained,
-    large; signed, nan where a law says nothing), and the mean absolute relative error in per cent (inside) over the other small runs whose loss lies
-    within that of the six, at their observed losses, with their number (runs_inside).
+    One row a law of `ERROR_LAWS`: relative errors in per cent of the two targets at their predicted losses
+    (over_trained, large; signed, nan where a law says nothing), and the mean absolute relative error in per cent
+    (inside) over the other small runs whose loss lies within that of the six, at their observed losses, with their
+    number (runs_inside).
     """
     targets, six = _targets(runs), runs[runs["role"].isin(["five", "sixth"])]
     other = runs[(runs["role"] == "other") & runs["loss"].between(six["loss"].min(), six["loss"].max())]
@@ -206,8 +207,8 @@ def neighbouring_designs(runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    One row a pair of multipliers for which the table has all five runs: main, extra, and error, the larger of the relative
-    errors in per cent of the two targets' losses.
+    One row a pair of multipliers for which the table has all five runs: main, extra, and error, the larger of the
+    relative errors in per cent of the two targets' losses.
     """
     small = runs[runs["role"].isin(["five", "other"])].reset_index(drop=True)
     smallest, sizes = small["params"].min(), small["params"].nunique()

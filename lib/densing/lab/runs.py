@@ -28,8 +28,8 @@ class RunSpec:
     Parameters
     ----------
     sweep : name of the table, ``data/runs/<sweep>.csv``.
-    task : ``"module:function"``; the function takes `config` and returns rows (a list of flat dicts), and optionally
-        item-level rows under the key ``"items"`` of a row.
+    task : ``"module:function"``; the function takes `config` and returns rows (a list of flat dicts), and
+        optionally item-level rows under the key ``"items"`` of a row.
     config : plain numbers and text; its digest, with the task's name, identifies the run.
     work : expected effort in any unit that is proportional to seconds (FLOPs, say); not part of the identity.
     """
@@ -123,7 +123,7 @@ def missing(specs: Iterable[RunSpec]) -> list[RunSpec]:
 
 
 def record_frames(records: Iterable[tuple[RunSpec, dict[str, Any]]]) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """Records of finished runs as two tables: one row a row of the task (with its configuration), and the item-level rows."""
+    """Records of finished runs as two tables: rows with their configuration, and item-level rows."""
     import pandas as pd
 
     rows, items = [], []
@@ -137,7 +137,8 @@ def record_frames(records: Iterable[tuple[RunSpec, dict[str, Any]]]) -> tuple["p
 
 
 def merge_rows(specs: Sequence[RunSpec]) -> "pd.DataFrame":
-    """Merge the row files of `specs` (one sweep) into ``data/runs/<sweep>.csv``, keeping what is there already.
+    """Merge the row files of `specs` (one sweep) into ``data/runs/<sweep>.csv``, keeping what is there
+    already.
 
     The order is that of `specs`, then of older rows, so the file does not depend on which process was faster.
     """
@@ -169,10 +170,17 @@ def _extend(fresh: "pd.DataFrame", old: "pd.DataFrame | None", specs: Sequence[R
         fresh = pd.concat([fresh, old[~old["digest"].isin(known)]], ignore_index=True)
     place = {spec.digest: i for i, spec in enumerate(specs)}
     order = fresh["digest"].map(lambda digest: place.get(digest, len(place))) if len(fresh) else []
-    return fresh.assign(_place=order).sort_values("_place", kind="stable").drop(columns="_place").reset_index(drop=True)
+    return (
+        fresh.assign(_place=order)
+        .sort_values("_place", kind="stable")
+        .drop(columns="_place")
+        .reset_index(drop=True)
+    )
 
 
-def rerun_sample(specs: Sequence[RunSpec], count: int, *, largest_seconds: float = 60, seed: int = 0) -> "pd.DataFrame":
+def rerun_sample(
+    specs: Sequence[RunSpec], count: int, *, largest_seconds: float = 60, seed: int = 0
+) -> "pd.DataFrame":
     """Run `count` recorded runs again and put every numeric metric beside its record.
 
     Parameters
@@ -194,7 +202,9 @@ def rerun_sample(specs: Sequence[RunSpec], count: int, *, largest_seconds: float
     cheap = set(recorded.loc[recorded["seconds"] <= largest_seconds, "digest"])
     candidates = [spec for spec in specs if spec.digest in cheap]
     if len(candidates) < count:
-        raise InputError(f"count = {count}: only {len(candidates)} recorded runs took at most {largest_seconds} s")
+        raise InputError(
+            f"count = {count}: only {len(candidates)} recorded runs took at most {largest_seconds} s"
+        )
     found = []
     for i in np.random.default_rng(seed).choice(len(candidates), count, replace=False):
         spec = candidates[i]

@@ -39,9 +39,9 @@ def run_sweep(
 ) -> "pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]":
     """Run what is missing of a sweep, merge it into ``data/runs/<sweep>.csv`` and return the rows of `specs`.
 
-    Every finished run is written at once (one JSON file under ``_build/rows/<sweep>``, atomic rename), so a sweep that is killed
-    goes on where it stopped. The largest runs start first. Before it starts it prints what will run and the cost
-    in core-minutes, estimated from recorded seconds per unit of `RunSpec.work`.
+    Every finished run is written at once (one JSON file under ``_build/rows/<sweep>``, atomic rename), so a
+    sweep that is killed goes on where it stopped. The largest runs start first. Before it starts it prints
+    what will run and the cost in core-minutes, estimated from recorded seconds per unit of `RunSpec.work`.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def run_sweep(
     if len({spec.sweep for spec in specs}) != 1:
         raise InputError(f"specs: must be runs of one sweep, these are of {sorted({s.sweep for s in specs})}")
     todo = specs if fresh else missing(specs)
-    records = _run(sorted(todo, key=lambda spec: -spec.work), len(specs), processes, threads, not fresh, progress)
+    records = _run(
+        sorted(todo, key=lambda spec: -spec.work), len(specs), processes, threads, not fresh, progress
+    )
     if fresh:
         frames = record_frames(sorted(records, key=lambda pair: place[pair[0].digest]))
     else:
@@ -100,13 +102,22 @@ def _run(
         return []
     if progress:
         seconds = estimate_seconds(todo)
-        cost = "cost unknown: nothing recorded yet" if seconds is None else f"about {seconds / 60:.1f} core-minutes"
-        print(f"{todo[0].sweep}: {len(todo)} of {total} runs to do, {processes} processes of {threads}; {cost}", flush=True)
+        cost = (
+            "cost unknown: nothing recorded yet"
+            if seconds is None
+            else f"about {seconds / 60:.1f} core-minutes"
+        )
+        print(
+            f"{todo[0].sweep}: {len(todo)} of {total} runs to do, {processes} processes of {threads}; {cost}",
+            flush=True,
+        )
     jobs = (delayed(_execute)(spec, threads, write) for spec in todo)
     if processes == 1 or len(todo) == 1:
         finished = (job[0](*job[1], **job[2]) for job in jobs)
     else:
-        finished = Parallel(n_jobs=min(processes, len(todo)), backend="loky", return_as="generator_unordered")(jobs)
+        finished = Parallel(
+            n_jobs=min(processes, len(todo)), backend="loky", return_as="generator_unordered"
+        )(jobs)
     bar = tqdm(total=sum(spec.work for spec in todo), disable=not progress, file=sys.stdout, mininterval=1,
                bar_format="{desc}{percentage:3.0f}% |{bar:20}| {elapsed} passed, {remaining} left")  # fmt: skip
     records = []
@@ -146,7 +157,11 @@ def _execute(spec: RunSpec, threads: int, write: bool) -> tuple[RunSpec, dict]:
 def _commit() -> str:
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=repository_root(), capture_output=True, text=True, check=False
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=repository_root(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:
         return ""
@@ -156,4 +171,6 @@ def _commit() -> str:
 def _own(frame: "pd.DataFrame", place: dict[str, int]) -> "pd.DataFrame":
     """The rows of these runs, in the order of the plan."""
     kept = frame[frame["digest"].isin(place)]
-    return kept.sort_values("digest", key=lambda digests: digests.map(place), kind="stable").reset_index(drop=True)
+    return kept.sort_values("digest", key=lambda digests: digests.map(place), kind="stable").reset_index(
+        drop=True
+    )

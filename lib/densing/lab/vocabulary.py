@@ -9,7 +9,14 @@ import numpy as np
 from densing.checks import check_choice, check_range
 from densing.data.corpora import corpus_digest, corpus_manifest, distribution_documents, documents
 from densing.data.packing import pack
-from densing.data.tokenizers import DOCUMENT, TokenCounts, encode_documents, encoded_split, load_tokenizer, train_bpe
+from densing.data.tokenizers import (
+    DOCUMENT,
+    TokenCounts,
+    encode_documents,
+    encoded_split,
+    load_tokenizer,
+    train_bpe,
+)
 from densing.evaluation.likelihood import bits_per_character, document_losses, unigram_normalized_loss
 from densing.lab.runs import Row, RunSpec
 from densing.models.decoder import Decoder, DecoderConfig
@@ -49,8 +56,8 @@ QUICK_TEXT = ("POT", "lifelines"), "seaborn"
 def peak_rate(n_nv: float, vocab_size: int) -> float:
     """Peak rate of the sweep: 4e-3 for 25,000 parameters and 512 entries, falling slowly with both.
 
-    Frozen from tuning runs (seed 100, development split; rates 1e-3 to 8e-3 at 25k and 150k parameters, 512 to 8,192 entries,
-    see `tuning_plan`): with a long warm-up the loss is flat within a factor 2 of this rate.
+    Frozen from tuning runs (seed 100, development split; rates 1e-3 to 8e-3 at 25k and 150k parameters, 512
+    to 8,192 entries, see `tuning_plan`): with a long warm-up the loss is flat within a factor 2 of this rate.
     """
     return float(f"{4e-3 * (n_nv / 25e3) ** -0.15 * (vocab_size / 512) ** -0.15:.3g}")
 
@@ -117,15 +124,19 @@ def vocabulary_plan(scale: str = "book", *, seed: int = 0, device: str = "cpu") 
 
     Parameters
     ----------
-    scale : "quick" (three vocabularies at the smallest size, small budgets, a small text), "book" (four sizes, six
-        vocabularies, three seeds) or "full" (the same with five seeds and budgets ten times as large).
+    scale : "quick" (three vocabularies at the smallest size, small budgets, a small text), "book" (four
+        sizes, six vocabularies, three seeds) or "full" (the same with five seeds and budgets ten times as
+        large).
     seed : first seed.
     device : where to train; on another device than the CPU the digests are others.
     """
     check_choice("scale", scale, ("quick", "book", "full"))
     if scale == "quick":
         budgets = (5e9, 1e10)
-        return [vocabulary_spec("14k", v, seed=seed, budgets=budgets, quick=True, device=device) for v in (288, 512, 1_024)]
+        return [
+            vocabulary_spec("14k", v, seed=seed, budgets=budgets, quick=True, device=device)
+            for v in (288, 512, 1_024)
+        ]
     return [
         vocabulary_spec(size, v, seed=seed + s, budgets=_scaled(budgets_of(size), scale), device=device)
         for s in range(3 if scale == "book" else 5)
@@ -138,11 +149,14 @@ def control_plan(scale: str = "book", *, seed: int = 0, device: str = "cpu") -> 
     """The second size again with a context constant in tokens (256) instead of characters, one seed."""
     budgets = _scaled((LADDER["25k"].budget,), scale)
     return [
-        vocabulary_spec("25k", v, seed=seed, budgets=budgets, context="tokens", device=device) for v in VOCABULARY_SIZES
+        vocabulary_spec("25k", v, seed=seed, budgets=budgets, context="tokens", device=device)
+        for v in VOCABULARY_SIZES
     ]
 
 
-def predicted_plan(vocab_size: int, scale: str = "book", *, seed: int = 0, device: str = "cpu") -> list[RunSpec]:
+def predicted_plan(
+    vocab_size: int, scale: str = "book", *, seed: int = 0, device: str = "cpu"
+) -> list[RunSpec]:
     """The largest size at another vocabulary (the predicted one), the same seeds."""
     top = list(LADDER)[-1]
     budgets = _scaled(budgets_of(top), scale)
@@ -161,7 +175,9 @@ def budgets_of(size: str) -> tuple[float, ...]:
     return tuple(LADDER[name].budget for name in names[max(names.index(size) - 1, 0) : names.index(size) + 1])
 
 
-def tuning_plan(rates: dict[str, tuple[float, ...]], vocab_sizes: tuple[int, ...] = (512, 8_192)) -> list[RunSpec]:
+def tuning_plan(
+    rates: dict[str, tuple[float, ...]], vocab_sizes: tuple[int, ...] = (512, 8_192)
+) -> list[RunSpec]:
     """Runs that choose the peak rates: each size's own budget, seed 100, judged on the development split."""
     return [
         vocabulary_spec(size, v, seed=100, budgets=(LADDER[size].budget,), rate=rate, split="val_a")
@@ -188,12 +204,18 @@ def train_vocabulary_run(config: dict[str, Any]) -> list[Row]:
 
     Returns
     -------
-    One row a budget: FLOPs 6(N_nv + V·d)·D, tokens, characters, loss and unigram entropy in nats a token, L_u, bits per
-    character and byte; and as items the nats and characters of every evaluated document.
+    One row a budget: FLOPs 6(N_nv + V·d)·D, tokens, characters, loss and unigram entropy in nats a token,
+    L_u, bits per character and byte; and as items the nats and characters of every evaluated document.
     """
     text = _prepare(config)
-    decoder = DecoderConfig(config["vocab_size"], config["width"], config["layers"], config["heads"], context=CONTEXT_CHARACTERS)
-    length = CONTEXT_TOKENS if config["context"] == "tokens" else round(CONTEXT_CHARACTERS * text.tokens_per_character)
+    decoder = DecoderConfig(
+        config["vocab_size"], config["width"], config["layers"], config["heads"], context=CONTEXT_CHARACTERS
+    )
+    length = (
+        CONTEXT_TOKENS
+        if config["context"] == "tokens"
+        else round(CONTEXT_CHARACTERS * text.tokens_per_character)
+    )
     batch = max(1, round(config["batch_tokens"] / length))
     flops_per_token = 6 * (decoder.n_parameters + decoder.n_embedding)
     budgets = [float(budget) for budget in config["budgets"].split()]
@@ -207,11 +229,17 @@ def train_vocabulary_run(config: dict[str, Any]) -> list[Row]:
         allow_repeat=config["corpus"] == "quick",
         device=config.get("device", "cpu"),
     )
-    trunk = Trunk(trainer, warmup_tokens=config["warmup_share"] * budgets[0] / flops_per_token, decay_share=config["decay_share"])
+    trunk = Trunk(
+        trainer,
+        warmup_tokens=config["warmup_share"] * budgets[0] / flops_per_token,
+        decay_share=config["decay_share"],
+    )
     unigram = TokenCounts.from_ids(text.train[0], config["vocab_size"]).unigram_logprob()
     rows = []
     for i, (_, branch) in enumerate(train_branches(trunk, [b / flops_per_token for b in budgets])):
-        nll, ids, bounds = document_losses(branch.model, *text.evaluation, length=length, marker=text.marker, device=trainer.device)
+        nll, ids, bounds = document_losses(
+            branch.model, *text.evaluation, length=length, marker=text.marker, device=trainer.device
+        )
         per_document = np.add.reduceat(nll, bounds[:-1])
         characters = int(text.characters.sum())
         rows.append(

@@ -1,4 +1,4 @@
-"""Reading the vocabulary sweep: the optimum at every rung of the ladder, its prediction, and the comparison at the top."""
+"""Reading the vocabulary sweep: optima along the ladder, their prediction, the comparison at the top."""
 
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 def ladder_rows(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows of the ladder: each size at its own (largest) budget, grid vocabularies, context constant in characters."""
+    """The ladder's rows: each size at its largest budget, grid vocabularies, context constant in characters."""
     check_columns("rows", rows.columns, ["size", "budget", "vocab_size", "context", "seed"])
     own = rows.groupby("size")["budget"].transform("max")
-    kept = rows[(rows["budget"] == own) & (rows["context"] == "characters") & rows["vocab_size"].isin(VOCABULARY_SIZES)]
+    kept = rows[
+        (rows["budget"] == own)
+        & (rows["context"] == "characters")
+        & rows["vocab_size"].isin(VOCABULARY_SIZES)
+    ]
     return kept.sort_values(["budget", "vocab_size", "seed"]).reset_index(drop=True)
 
 
@@ -37,7 +41,8 @@ def ladder_optima(
 
 
 def predicted_vocabulary(rows: "pd.DataFrame", *, multiple: int = 32) -> int:
-    """The top rung's vocabulary from the rungs below it: the line of ln V_opt on ln C, rounded to a multiple of `multiple`.
+    """The top rung's vocabulary from the rungs below it: the line of ln V_opt on ln C, rounded to a multiple
+    of `multiple`.
 
     Raises
     ------
@@ -49,7 +54,9 @@ def predicted_vocabulary(rows: "pd.DataFrame", *, multiple: int = 32) -> int:
     budgets = np.log([LADDER[size].budget for size in below])
     values = np.log([optima[size].optimum.value for size in below])
     if not np.isfinite(values).all():
-        raise InputError("rows: a rung below the top has no convex quadratic, nothing can be predicted from it")
+        raise InputError(
+            "rows: a rung below the top has no convex quadratic, nothing can be predicted from it"
+        )
     slope, intercept = np.polyfit(budgets, values, 1)
     return multiple * round(float(np.exp(intercept + slope * np.log(LADDER[top].budget))) / multiple)
 
@@ -75,11 +82,19 @@ def as_checkpoints(rows: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def compare_vocabularies(
-    rows: "pd.DataFrame", items: "pd.DataFrame", first: int, second: int, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    rows: "pd.DataFrame",
+    items: "pd.DataFrame",
+    first: int,
+    second: int,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Estimate:
     """Bits per character at the top rung, vocabulary `first` minus `second`, paired by seed and document.
 
-    The bootstrap draws seeds and documents; the seeds' deviations are widened by sqrt(n/(n - 1)), as there are only three.
+    The bootstrap draws seeds and documents; the seeds' deviations are widened by sqrt(n/(n - 1)), as there
+    are only three.
 
     Parameters
     ----------
@@ -93,7 +108,9 @@ def compare_vocabularies(
     for v in (first, second):
         runs = own[own["vocab_size"] == v].sort_values("seed")
         if runs.empty:
-            raise InputError(f"first, second: vocabulary {v} was not run at {top}; run are {sorted(set(own['vocab_size']))}")
+            raise InputError(
+                f"first, second: vocabulary {v} was not run at {top}; run are {sorted(set(own['vocab_size']))}"
+            )
         found = items.merge(runs[["digest", "row", "seed"]], on=["digest", "row"])
         tables.append(found.pivot(index="seed", columns="document", values="nats"))
         characters = found.drop_duplicates("document").sort_values("document")["characters"].to_numpy()

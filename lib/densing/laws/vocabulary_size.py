@@ -1,7 +1,7 @@
 """The optimal vocabulary: tokens per character, FLOPs, and three ways to the optimum (Tao et al. 2024).
 
-Sizes: N_nv parameters outside the vocabulary, d embedding width, V entries, N_v = V·d vocabulary parameters (the output
-matrix; looking an embedding up costs no FLOPs), H characters of training text, D = H·f(V) tokens.
+Sizes: N_nv parameters outside the vocabulary, d embedding width, V entries, N_v = V·d vocabulary parameters
+(the output matrix; looking an embedding up costs no FLOPs), H characters of training text, D = H·f(V) tokens.
 """
 
 from dataclasses import dataclass
@@ -77,15 +77,25 @@ RELEASED: dict[int, Coefficients] = {
 
 
 def tokens_per_character(
-    V: ArrayLike, *, a: float = COMPRESSION[0], b: float = COMPRESSION[1], c: float = COMPRESSION[2], cap: float = VOCABULARY_CAP
+    V: ArrayLike,
+    *,
+    a: float = COMPRESSION[0],
+    b: float = COMPRESSION[1],
+    c: float = COMPRESSION[2],
+    cap: float = VOCABULARY_CAP,
 ) -> np.ndarray:
-    """f(V) = a·ln²V + b·ln V + c tokens per character, V capped at `cap` (a larger vocabulary shortens text no further)."""
+    """f(V) = a·ln²V + b·ln V + c tokens per character; beyond `cap` entries a text gets no shorter."""
     log_v = np.log(np.minimum(np.asarray(V, float), cap))
     return a * log_v**2 + b * log_v + c
 
 
 def vocabulary_flops(
-    n_nv: ArrayLike, V: ArrayLike, d: ArrayLike, characters: ArrayLike, *, compression: tuple[float, float, float] = COMPRESSION
+    n_nv: ArrayLike,
+    V: ArrayLike,
+    d: ArrayLike,
+    characters: ArrayLike,
+    *,
+    compression: tuple[float, float, float] = COMPRESSION,
 ) -> np.ndarray:
     """Training FLOPs C = 6(N_nv + V·d)·H·f(V) of a model on `characters` of text."""
     a, b, c = compression
@@ -99,7 +109,9 @@ def embedding_width(n_nv: float) -> int:
     return next(width for limit, width in WIDTHS if n_nv <= limit)
 
 
-def flops_slope(log_v: ArrayLike, n_nv: float, width: float, compression: tuple[float, float, float] = COMPRESSION) -> np.ndarray:
+def flops_slope(
+    log_v: ArrayLike, n_nv: float, width: float, compression: tuple[float, float, float] = COMPRESSION
+) -> np.ndarray:
     """∂(C/6H)/∂V at fixed characters: d·f(V) + (N_nv + V·d)·(2a·ln V + b)/V, below the cap."""
     a, b, c = compression
     log_v = np.asarray(log_v, float)
@@ -107,8 +119,11 @@ def flops_slope(log_v: ArrayLike, n_nv: float, width: float, compression: tuple[
     return width * (a * log_v**2 + b * log_v + c) + (n_nv + V * width) * (2 * a * log_v + b) / V
 
 
-def cheapest_vocabulary(n_nv: float, width: float, *, compression: tuple[float, float, float] = COMPRESSION) -> float:
-    """The V that reads a text of fixed length with the fewest FLOPs: the root of ∂C/∂V (approach 2, before anchoring).
+def cheapest_vocabulary(
+    n_nv: float, width: float, *, compression: tuple[float, float, float] = COMPRESSION
+) -> float:
+    """The V that reads a text of fixed length with the fewest FLOPs: the root of ∂C/∂V (approach 2, before
+    anchoring).
 
     Raises
     ------
@@ -120,9 +135,13 @@ def cheapest_vocabulary(n_nv: float, width: float, *, compression: tuple[float, 
     slope = flops_slope(grid, n_nv, width, compression)
     crossings = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
     if not crossings.size:
-        raise InputError(f"n_nv = {n_nv:g}, width = {width:g}: FLOPs have no minimum in V between 2 and {VOCABULARY_CAP}")
+        raise InputError(
+            f"n_nv = {n_nv:g}, width = {width:g}: FLOPs have no minimum in V between 2 and {VOCABULARY_CAP}"
+        )
     i = crossings[0]
-    return float(np.exp(brentq(flops_slope, grid[i], grid[i + 1], args=(n_nv, width, compression), xtol=1e-13)))
+    return float(
+        np.exp(brentq(flops_slope, grid[i], grid[i + 1], args=(n_nv, width, compression), xtol=1e-13))
+    )
 
 
 def matching_flops(n_nv: float) -> float:
@@ -167,7 +186,8 @@ def optimal_vocabulary(
     coefficients = RELEASED[approach] if coefficients is None else coefficients
     if not isinstance(coefficients, type(RELEASED[approach])):
         raise InputError(
-            f"coefficients: {type(coefficients).__name__}, approach {approach} takes {type(RELEASED[approach]).__name__}"
+            f"coefficients: {type(coefficients).__name__}, "
+            f"approach {approach} takes {type(RELEASED[approach]).__name__}"
         )
     if flops is not None:
         check_range("flops", flops, 0, open_low=True)
@@ -184,7 +204,9 @@ def optimal_vocabulary(
     return _parametric_optimum(n_nv, flops, width, coefficients)
 
 
-def loss_slope(log_v: float, n_nv: float, flops: float, width: float, coefficients: ParametricCoefficients) -> float:
+def loss_slope(
+    log_v: float, n_nv: float, flops: float, width: float, coefficients: ParametricCoefficients
+) -> float:
     """∂L_u/∂ln V at fixed N_nv and C, where D = C/(6(N_nv + V·d)); f(V) cancels out of this condition."""
     k = coefficients
     n_v = np.exp(log_v) * width / 1e6
@@ -197,5 +219,7 @@ def loss_slope(log_v: float, n_nv: float, flops: float, width: float, coefficien
 def _parametric_optimum(n_nv: float, flops: float, width: float, k: ParametricCoefficients) -> float:
     low, high = (np.log(V) for V in SEARCHED)
     if not loss_slope(low, n_nv, flops, width, k) < 0 < loss_slope(high, n_nv, flops, width, k):
-        raise InputError(f"n_nv = {n_nv:g}, flops = {flops:g}: the loss has no minimum between 2 and 10 million entries")
+        raise InputError(
+            f"n_nv = {n_nv:g}, flops = {flops:g}: the loss has no minimum between 2 and 10 million entries"
+        )
     return float(np.exp(brentq(loss_slope, low, high, args=(n_nv, flops, width, k), xtol=1e-13)))

@@ -79,7 +79,9 @@ class RotaryTable(nn.Module):
         angle = torch.outer(torch.arange(context, dtype=torch.float32), frequency)
         angle = torch.cat([angle, angle], dim=-1)
         sine = angle.sin()
-        sine[:, : head_size // 2].neg_()  # the sign of "rotate half" is stored, so that applying it is one roll
+        sine[
+            :, : head_size // 2
+        ].neg_()  # the sign of "rotate half" is stored, so that applying it is one roll
         self.register_buffer("cosine", angle.cos(), persistent=False)
         self.register_buffer("signed_sine", sine, persistent=False)
 
@@ -155,7 +157,9 @@ class Decoder(nn.Module):
         InputError : a sequence longer than the context.
         """
         if tokens.shape[-1] > self.config.context:
-            raise InputError(f"tokens: length {tokens.shape[-1]}, must be at most the context {self.config.context}")
+            raise InputError(
+                f"tokens: length {tokens.shape[-1]}, must be at most the context {self.config.context}"
+            )
         x = self.embedding(tokens)
         for block in self.blocks:
             x = block(x, self.rotary)

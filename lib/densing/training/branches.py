@@ -11,14 +11,16 @@ from densing.training.trainer import Trainer, TrainingHooks
 class Trunk:
     """A constant-rate run whose branches are runs planned for their budgets.
 
-    A branch at budget D leaves the trunk at (1 - decay_share)·D and decays the rate exponentially to `final` of the peak,
-    so it has seen exactly D tokens (whole batches), and equals bit for bit a run planned for D with the same warm-up.
+    A branch at budget D leaves the trunk at (1 - decay_share)·D and decays the rate exponentially to `final`
+    of the peak, so it has seen exactly D tokens (whole batches), and equals bit for bit a run planned for D
+    with the same warm-up.
 
     Parameters
     ----------
     trainer : at step 0; its schedule is replaced by warm-up and constant.
     warmup_tokens : length of the warm-up, >= 0.
-    decay_share : share of a budget spent in the decay, (0, 0.5]; a share below half a batch leaves the trunk as it is.
+    decay_share : share of a budget spent in the decay, (0, 0.5]; a share below half a batch leaves the trunk
+        as it is.
     final : share of the peak rate at the end of a branch, (0, 1].
 
     References
@@ -26,7 +28,9 @@ class Trunk:
     Hu et al. (2024), MiniCPM, section 4.
     """
 
-    def __init__(self, trainer: Trainer, *, warmup_tokens: float = 0, decay_share: float = 0.1, final: float = 0.1) -> None:
+    def __init__(
+        self, trainer: Trainer, *, warmup_tokens: float = 0, decay_share: float = 0.1, final: float = 0.1
+    ) -> None:
         check_range("decay_share", decay_share, 0, 0.5, open_low=True)
         check_range("final", final, 0, 1, open_low=True)
         if trainer.step_count:
@@ -43,7 +47,8 @@ class Trunk:
         return max(1, round(budget / self.trainer.batch_tokens))
 
     def branch(self, budget: float, hooks: TrainingHooks | None = None) -> Trainer:
-        """Advance the trunk to where the branch for `budget` (tokens) leaves it, and return the decayed branch.
+        """Advance the trunk to where the branch for `budget` (tokens) leaves it, and return the decayed
+        branch.
 
         Raises
         ------
@@ -61,7 +66,9 @@ class Trunk:
         if decay:
             size = self.trainer.batch_tokens
             warmup = min(self.warmup_tokens, total * size)
-            twin.schedule = wsd(total * size, warmup_tokens=warmup, decay_tokens=decay * size, final=self.final)
+            twin.schedule = wsd(
+                total * size, warmup_tokens=warmup, decay_tokens=decay * size, final=self.final
+            )
         return twin.run_to(total, hooks)
 
 

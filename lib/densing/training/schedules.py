@@ -17,7 +17,9 @@ def constant(warmup_tokens: float = 0) -> Schedule:
     return share
 
 
-def wsd(total_tokens: float, *, warmup_tokens: float = 0, decay_tokens: float, final: float = 0.1) -> Schedule:
+def wsd(
+    total_tokens: float, *, warmup_tokens: float = 0, decay_tokens: float, final: float = 0.1
+) -> Schedule:
     """Warm-up, stable, decay: linear up, constant, then exponential down to `final` at `total_tokens`.
 
     Parameters

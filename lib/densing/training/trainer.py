@@ -112,7 +112,8 @@ class Trainer:
         twin._parameters = list(twin.model.parameters())
         matching = dict(zip(map(id, self._parameters), twin._parameters, strict=True))
         groups = [
-            {**group, "params": [matching[id(p)] for p in group["params"]]} for group in self.optimizer.param_groups
+            {**group, "params": [matching[id(p)] for p in group["params"]]}
+            for group in self.optimizer.param_groups
         ]
         twin.optimizer = torch.optim.AdamW(groups, fused=True)
         twin.optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
@@ -133,7 +134,9 @@ class Trainer:
         nn.utils.clip_grad_norm_(self._parameters, self.clip)
         value = loss.item()
         if not math.isfinite(value):
-            raise InputError(f"loss = {value} at {self.tokens_seen} tokens: must be finite; try a lower peak_rate")
+            raise InputError(
+                f"loss = {value} at {self.tokens_seen} tokens: must be finite; try a lower peak_rate"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step_count += 1

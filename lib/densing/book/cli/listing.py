@@ -59,9 +59,10 @@ def ledger(
 def print_verdicts(rows: "Sequence[LedgerRow]") -> None:
     """Print claims against measurements, one line a claim."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("claim", "published", "measured", "verdict", box=None, header_style="bold")
+    columns = (Column("claim", no_wrap=True), "published", "measured", Column("verdict", min_width=10))
+    table = Table(*columns, box=None, header_style="bold")
     for row in rows:
         table.add_row(row.claim.id, row.claim.published["text"], row.measured_text, row.verdict)
     Console().print(table)

@@ -24,8 +24,8 @@ _SAME_MULTIPLIER = 1e-3  # relative
 class OverTraining:
     """The loss law of over-trained models and, when an error is given, the error law chained to it.
 
-    L(C, M) = e + (a M^eta + b M^-eta) C^-eta with C = 6 N D and M = D / N, then Err(L) = epsilon - k e^(-gamma L), both by
-    least squares on the raw values, with e, a, b, epsilon, k and gamma positive:
+    L(C, M) = e + (a M^eta + b M^-eta) C^-eta with C = 6 N D and M = D / N, then Err(L) = epsilon - k e^(-gamma L),
+    both by least squares on the raw values, with e, a, b, epsilon, k and gamma positive:
 
     ``OverTraining(runs, loss="loss", error="error").fit().predict(1.4e9, 900e9)``
 
@@ -41,8 +41,8 @@ class OverTraining:
 
     Raises
     ------
-    InputError : an unknown column (close ones are named), an error outside [0, 1] or one that falls as the loss rises, which
-        accuracies do, too few rows, or rows of one multiplier, one size or one number of tokens.
+    InputError : an unknown column (close ones are named), an error outside [0, 1] or one that falls as the loss rises,
+        as accuracies do, too few rows, or rows of one multiplier, one size or one number of tokens.
 
     References
     ----------
@@ -63,7 +63,8 @@ class OverTraining:
     ):
         if not isinstance(runs, pd.DataFrame):
             raise InputError(f"runs = {type(runs).__name__}: must be a pandas DataFrame")
-        self._groups = groups
+        self._groups = None if groups is False else groups
+        self._independent = groups is False
         self._runs = runs
         self._loss_rows = _selected(runs, fit_rows, "fit_rows")
         self._error_rows = (
@@ -92,8 +93,8 @@ class OverTraining:
         Parameters
         ----------
         bootstrap : resamples, 0 for none, else at least 50.
-        resampling : "residual" keeps the runs and draws their residuals, "case" draws runs; "auto": residual below 15 rows.
-            A run that both laws are fitted to is drawn for both at once, so their errors stay linked.
+        resampling : "residual" keeps the runs and draws their residuals, "case" draws runs; "auto": residual below 15
+            rows. A run that both laws are fitted to is drawn for both at once, so their errors stay linked.
         starts : starts of each fit. seed : of starts and resamples.
 
         Raises
@@ -122,16 +123,16 @@ class OverTraining:
         return OverTrainingResults(loss=loss, error=error, resampling=kind, seed=int(seed))
 
     def _resampling(self, asked: str) -> str:
-        fewest = len(self._loss_rows)
-        if self._has_error:
-            fewest = min(fewest, len(self._error_rows))
+        rows = [self._loss_rows, *([self._error_rows] if self._has_error else [])]
+        units = self._units()
+        fewest = min(len(np.unique(units[r])) for r in rows)
+        check_independence(self._runs, False if self._independent else self._groups)
         if asked == "auto":
             asked = "residual" if fewest < _DESIGNED and self._groups is None else "case"
         if asked == "case":
-            check_independence(self._runs, self._groups)
             if fewest < _LEAST_CASES:
                 raise InputError(
-                    f'resampling = "case": {fewest} rows are too few to draw from; use resampling="residual"'
+                    f'resampling = "case": {fewest} runs are too few to draw from; use resampling="residual"'
                 )
         elif self._groups is not None:
             raise InputError(
@@ -159,7 +160,7 @@ class OverTraining:
 
     def _units(self) -> np.ndarray:
         """Which run each row of the table belongs to."""
-        if self._groups is None or self._groups is False:
+        if self._groups is None:
             return np.arange(len(self._runs))
         if isinstance(self._groups, str):
             check_columns("groups: runs", self._runs.columns, [self._groups])
@@ -178,7 +179,8 @@ class OverTraining:
         multipliers = self._table["multiplier"].to_numpy()[rows]
         if np.ptp(np.log(multipliers)) < _SAME_MULTIPLIER:
             raise InputError(
-                f"fit_rows: all rows have {multipliers[0]:.4g} tokens per parameter; a, b not identified with one multiplier"
+                f"fit_rows: all rows have {multipliers[0]:.4g} tokens per parameter; "
+                "a, b not identified with one multiplier"
             )
         for name, values in (("size", size), ("number of tokens", tokens)):
             if np.ptp(np.log(values.to_numpy()[rows])) < _SAME_MULTIPLIER:
@@ -207,9 +209,8 @@ def _selected(runs: pd.DataFrame, rows, name: str) -> np.ndarray:
         try:
             return numbered.query(rows).index.to_numpy()
         except Exception as error:  # whatever pandas and the expression's own evaluation raise
-            raise InputError(
-                f"{name} = {rows!r}: is not a query of this table ({str(error).splitlines()[0]})"
-            ) from None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{name} = {rows!r}: is not a query of this table ({reason})") from None
     chosen = np.asarray(rows)
     if chosen.dtype != bool or chosen.shape != (len(runs),):
         raise InputError(f"{name}: must be a query string or {len(runs)} truth values, one a row")
@@ -262,7 +263,8 @@ def _drawn_residuals(
 ) -> list[np.ndarray]:
     """Responses (count, n) of each fit: fitted values plus drawn residuals, widened for the fitted parameters.
 
-    A run that is in all fits takes the residuals of one such run for all of them; another run those of any run of its fit.
+    A run that is in all fits takes the residuals of one such run for all of them; another run those of any run of its
+    fit.
     """
     shared = rows[0] if len(rows) == 1 else np.intersect1d(*rows)
     drawn_runs = rng.integers(0, max(len(shared), 1), (count, len(shared)))

@@ -23,8 +23,8 @@ class MultiplierInteraction:
     ----------
     interaction : change of the slope for each e-fold of tokens per parameter, with its interval; 0 for parallel lines.
     floors : E of each table.
-    slopes : a row for each table and multiplier with at least two sizes: table, multiplier, slope at the table's E, and the
-        ends of its interval, which takes the uncertainty of E along.
+    slopes : a row for each table and multiplier with at least two sizes: table, multiplier, slope at the table's E, and
+        the ends of its interval (lower, upper), which takes the uncertainty of E along.
     """
 
     interaction: Estimate
@@ -46,8 +46,8 @@ def multiplier_interaction(
 ) -> MultiplierInteraction:
     """Fit ln(L - E) = c(M) + (s + t ln M) ln C and test t = 0, M = D / N and C = 6 N D.
 
-    The law of over-training says that t is 0. Each table has its own E, s and c(M); t is common. For every E the rest is
-    linear; squares are those of ln L to first order (weights ((L - E) / L)^2), so that E is not rewarded for
+    The law of over-training says that t is 0. Each table has its own E, s and c(M); t is common. For every E the rest
+    is linear; squares are those of ln L to first order (weights ((L - E) / L)^2), so that E is not rewarded for
     stretching the logarithm. Intervals: percentiles of a bootstrap over the runs of each table, everything refitted.
 
     Parameters
@@ -55,13 +55,14 @@ def multiplier_interaction(
     runs : one trained model a row.
     loss, params, tokens : columns; losses above 0 in one unit.
     tables : column that says which training set a row belongs to; None: one table.
-    constants : "each": a constant for each multiplier; "quadratic": c(M) quadratic in ln M, for runs without a common grid
-        of multipliers.
+    constants : "each": a constant for each multiplier; "quadratic": c(M) quadratic in ln M, for runs without a common
+        grid of multipliers.
     bootstrap : resamples, at least 50. level, seed : of the intervals.
 
     Raises
     ------
-    InputError : a missing column, a value that is not positive, or a table of fewer than three sizes or two multipliers.
+    InputError : a missing column, a value that is not positive, or a table of fewer than three sizes or two
+        multipliers.
     """
     check_columns("runs", runs.columns, [loss, params, tokens, *([tables] if tables else [])])
     check_choice("constants", constants, ("each", "quadratic"))
@@ -178,7 +179,7 @@ def _levels(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _between(grid: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least of each row of `values` (..., steps) and where on `grid` it lies, by a parabola through the lowest three."""
+    """Least of each row of `values` (..., steps), and where on `grid`, by a parabola through the lowest three."""
     at = np.clip(values.argmin(axis=-1), 1, len(grid) - 2)
     left, middle, right = (np.take_along_axis(values, at[..., None] + k, -1)[..., 0] for k in (-1, 0, 1))
     slope, bend = (right - left) / 2, left - 2 * middle + right

@@ -18,7 +18,8 @@ _EVALUATIONS = 10_000
 def published_loss_fit(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> dict[str, float]:
     """Parameters e, a, b, eta of `overtraining` by the published procedure: 128 starts, raw residuals, no bounds.
 
-    The released code writes L = A N^c + B' 6^(c/2) (M N)^c + E with c = -2 eta; the start with the least sum of squares wins.
+    The released code writes L = A N^c + B' 6^(c/2) (M N)^c + E with c = -2 eta; the end with the least sum of squares
+    wins.
 
     Parameters
     ----------

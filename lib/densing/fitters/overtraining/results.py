@@ -50,8 +50,8 @@ class OverTrainingResults:
 
         Returns
         -------
-        params, tokens, multiplier, flops, loss and error; with resamples also the interval of each curve (``_ci_lower``,
-        ``_ci_upper``) and of a new run (``_obs_lower``, ``_obs_upper``).
+        params, tokens, multiplier, flops, loss and error; with resamples also the ends of the interval of each curve
+        (``_ci_lower``, ``_ci_upper``) and of a new run (``_obs_lower``, ``_obs_upper``).
         """
         check_range("level", level, 0, 1, open_low=True, open_high=True)
         size, trained = _sizes(params=params, tokens=tokens)
@@ -88,8 +88,8 @@ class OverTrainingResults:
         """What it costs to train smaller models to the loss of a compute-optimal one, and what serving them saves.
 
         Training takes 6 N D FLOPs, a served token 2 N. A smaller model needs more tokens for the same loss; after
-        ``break_even_tokens`` served tokens the FLOPs that it saves have paid for them. Below a certain size no number of
-        tokens is enough: tokens, FLOPs and the break-even are then inf.
+        ``break_even_tokens`` served tokens the FLOPs that it saves have paid for them. Below a certain size no number
+        of tokens is enough: tokens, FLOPs and the break-even are then inf.
 
         Parameters
         ----------
@@ -100,9 +100,9 @@ class OverTrainingResults:
 
         Returns
         -------
-        One row a size: params, tokens, multiplier, training_flops, extra_flops (over those of the reference model, which is
-        not negative if that is compute-optimal), saved_per_token and break_even_tokens (nan for the reference's size), and
-        the ends of the intervals of tokens and break_even_tokens.
+        One row a size: params, tokens, multiplier, training_flops, extra_flops (over those of the reference model),
+        saved_per_token and break_even_tokens (nan for the reference's size; not positive where the smaller model is
+        cheaper to train too), and the ends of the intervals of tokens and break_even_tokens.
 
         Raises
         ------

@@ -5,13 +5,14 @@ from itertools import chain, combinations
 from math import comb
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from densing.checks import check_flag, check_range
 from densing.errors import InputError
 
 _GRID = 48  # exponents at which every subset is solved before the best is refined
 _CHUNK = 2_048  # subsets at a time, so that the arrays stay in the processor's cache
-_SMOOTH, _KINKED = 5, 12  # parabolas around the best of them, without bounds and with
+_SMOOTH, _KINKED = 11, 24  # points around the best of them, without bounds and with
 _MOST = 20_000_000
 
 
@@ -48,8 +49,8 @@ class SubsetFits:
 def identifying_subsets(params: np.ndarray, tokens: np.ndarray, size: int = 5) -> np.ndarray:
     """All subsets of `size` runs that identify the four parameters of the law, as positions (m, size).
 
-    With one size E and A cannot be told apart, with one number of tokens E and B, with one multiplier A and B. Any other
-    five different runs identify the law.
+    With one size E and A cannot be told apart, with one number of tokens E and B, with one multiplier A and B. Any
+    other five different runs identify the law.
 
     Raises
     ------
@@ -110,7 +111,8 @@ def fit_subsets(
     check_range("exponents", low, 0, open_low=True)
     check_range("exponents", high, low, open_low=True)
     if free is None:
-        free = _fit_all(table, subsets, False, low, high)
+        with threadpool_limits(limits=1):  # small products: threads only wait for each other
+            free = _fit_all(table, subsets, False, low, high)
     elif not np.array_equal(free.runs, subsets):
         raise InputError("free: must be the fits of the same subsets")
     if not bounded:
@@ -119,7 +121,8 @@ def fit_subsets(
     outside = (free.E < 0) | (free.A < 0) | (free.B < 0)
     if not outside.any():
         return free
-    again = _fit_all(table, subsets[outside], True, low, high)
+    with threadpool_limits(limits=1):
+        again = _fit_all(table, subsets[outside], True, low, high)
     merged = []
     for name in ("E", "A", "B", "exponent", "rss", "at_edge"):
         values = getattr(free, name).copy()
@@ -163,16 +166,20 @@ def _fit_chunk(logs, y, mean, subsets, bounded, grid):
         return _solve(k, sy, syy, *(column.sum(axis=1) for column in columns), mean, bounded)
 
     x, value = grid[best + np.array([[-1], [0], [1]])], every[rows, best + np.array([[-1], [0], [1]])]
-    for _ in range(_KINKED if bounded else _SMOOTH):
-        x, value = _narrower(x, value, solve)
+    for step in range(_KINKED if bounded else _SMOOTH):
+        x, value = _narrower(x, value, solve, halve=step % 2 == 1)
     at = value.argmin(axis=0)
     log_exponent = x[at, rows]
     E, A, B, rss = solve(log_exponent)
     return E, A, B, log_exponent, rss
 
 
-def _narrower(x, value, solve):
-    """Three points (3, m) around each minimum, after one more: the vertex of their parabola, or the middle of the longer side."""
+def _narrower(x, value, solve, halve: bool):
+    """Three points (3, m) around each minimum, after one more.
+
+    That is the vertex of their parabola, or the middle of the longer side: the vertex alone would hang on one side of a
+    sharp minimum.
+    """
     left, right = x[1] - x[0], x[2] - x[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         rise, fall = (value[2] - value[1]) / right, (value[0] - value[1]) / left
@@ -181,7 +188,7 @@ def _narrower(x, value, solve):
     span = x[2] - x[0]
     # a vertex on top of a known point would not narrow anything
     near = np.minimum(np.minimum(new - x[0], x[2] - new), np.abs(new - x[1])) < 1e-3 * span
-    new = np.where(np.isfinite(new) & ~near, new, longer)
+    new = longer if halve else np.where(np.isfinite(new) & ~near, new, longer)
     found = solve(new)[3]
     points, values = np.concatenate([x, new[None]]), np.concatenate([value, found[None]])
     order = np.argsort(points, axis=0)

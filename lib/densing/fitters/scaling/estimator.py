@@ -82,6 +82,7 @@ class ScalingLaw:
         tie: Mapping[str, str] | None = None,
         seed: int = 0,
         n_jobs: int = 1,
+        iterations: int = 300,
     ) -> ScalingLawResults:
         """Fit the law.
 
@@ -98,6 +99,7 @@ class ScalingLaw:
         bounds, fixed, tie : parameter to (lower, upper), to a value, or to the parameter it equals.
         seed : of starts and resamples; the same seed gives the same bytes, whatever `n_jobs`.
         n_jobs : processes for the resamples; -1 for all cores.
+        iterations : at most so many steps from a start; the batched method needs 20 to 60 as a rule.
 
         Raises
         ------
@@ -108,7 +110,7 @@ class ScalingLaw:
         -----
         IdentifiabilityWarning : inputs are proportional to each other.
         """
-        self._check_options(loss, delta, scale, method, starts, bootstrap, resampling, seed, n_jobs)
+        self._check_options(loss, delta, scale, method, starts, bootstrap, resampling, seed, n_jobs, iterations)
         constraints = {"bounds": bounds, "fixed": fixed, "tie": tie}
         with threadpool_limits(limits=1):
             coordinates = coordinates_for(self.law, self._rows.x, self._rows.y, **constraints)
@@ -122,9 +124,10 @@ class ScalingLaw:
             else:
                 width = self._automatic(make, starts) if delta == "auto" else float(delta)
             problem = make(width)
-            optimum = (
-                problem.solve(int(starts)) if method == "batched" else solve_with_scipy(problem, int(starts))
-            )
+            if method == "batched":
+                optimum = problem.solve(int(starts), int(iterations))
+            else:
+                optimum = solve_with_scipy(problem, int(starts))
             return self._results(problem, optimum, loss, method, int(bootstrap), resampling, int(n_jobs))
 
     def _automatic(self, make, starts: int) -> float:
@@ -201,7 +204,7 @@ class ScalingLaw:
             _z=optimum.z,
         )
 
-    def _check_options(self, loss, delta, scale, method, starts, bootstrap, kind, seed, n_jobs) -> None:
+    def _check_options(self, loss, delta, scale, method, starts, bootstrap, kind, seed, n_jobs, iterations) -> None:
         check_choice("loss", loss, LOSSES)
         if delta != "auto":
             check_range("delta", delta, 0, open_low=True)
@@ -214,6 +217,7 @@ class ScalingLaw:
             raise InputError(f"bootstrap = {bootstrap}: must be 0 for none, or at least 50")
         check_range("seed", seed, 0, 2**32 - 1, integer=True)
         check_range("n_jobs", n_jobs, -1, 512, integer=True)
+        check_range("iterations", iterations, 1, 100_000, integer=True)
         if n_jobs == 0:
             raise InputError("n_jobs = 0: must be a number of processes, or -1 for all cores")
         y = self._rows.y

@@ -37,6 +37,18 @@ def bca(draws: np.ndarray, estimate: np.ndarray, left_out: np.ndarray, level: fl
     return np.array([c[0][0] for c in columns]), np.array([c[1][0] for c in columns])
 
 
+def mahalanobis(draws: np.ndarray, point: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mahalanobis distances of `draws` (B, m) and of a `point` (m,) from the mean of the draws.
+
+    The share of draws that are at least as far out as the point says whether it belongs to their distribution.
+    """
+    centre = draws.mean(axis=0)
+    inverse = np.linalg.inv(np.atleast_2d(np.cov(draws, rowvar=False)))
+    away = np.vstack([draws, point]) - centre
+    distance = np.sqrt(np.einsum("bi,ij,bj->b", away, inverse, away))
+    return distance[:-1], float(distance[-1])
+
+
 def _quantiles(draws, at):
     # Draws may be infinite (an allocation, an inverse), where interpolation would give nan.
     method = "linear" if np.isfinite(draws).all() else "inverted_cdf"

@@ -107,8 +107,8 @@ class Problem:
         order = np.argsort(value, kind="stable")
         return z[order[: min(count, int(np.isfinite(value).sum()))]]
 
-    def solve(self, starts: int) -> Optimum:
-        """Follow the best `starts` starts to their optima.
+    def solve(self, starts: int, iterations: int = 300) -> Optimum:
+        """Follow the best `starts` starts to their optima, for at most so many `iterations`.
 
         Raises
         ------
@@ -124,12 +124,12 @@ class Problem:
                 np.random.default_rng([self.seed, 3]).choice(len(self.y), _FEW_ROWS, replace=False)
             )
             part = objective_for(self.law, self.x[:, keep], self.coordinates, self.loss, self.on)
-            rough = minimize(part, z, self.y[keep], self.rows.weights[keep])
+            rough = minimize(part, z, self.y[keep], self.rows.weights[keep], iterations=iterations)
             found, order = rough, np.argsort(rough.fun, kind="stable")
             z = rough.z[_distinct(rough, order, 4, 0.0)]
-            final = minimize(self.objective, z, self.y, self.rows.weights)
+            final = minimize(self.objective, z, self.y, self.rows.weights, iterations=iterations)
         else:
-            found = final = minimize(self.objective, z, self.y, self.rows.weights)
+            found = final = minimize(self.objective, z, self.y, self.rows.weights, iterations=iterations)
         order = np.argsort(final.fun, kind="stable")
         best = order[0]
         if not np.isfinite(final.fun[best]):

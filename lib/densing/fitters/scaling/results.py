@@ -18,6 +18,7 @@ from densing.fitters.bootstrap import Estimate
 from densing.fitters.scaling import intervals
 from densing.fitters.scaling.frames import read_inputs
 from densing.fitters.scaling.inversion import solve_input
+from densing.fitters.scaling.losses import Loss
 from densing.fitters.scaling.prediction import Prediction, allocation_frame, normal_draws
 from densing.fitters.scaling.problem import Problem
 from densing.fitters.scaling.profile import profile, profile_interval
@@ -26,8 +27,6 @@ from densing.fitters.scaling.summary import summary_tables
 from densing.laws.base import Law
 
 METHODS = ("bootstrap", "bca", "profile", "wald")
-_AT_BOUND = 0.025  # share of resamples at a bound beyond which a parameter counts as not identified
-
 
 @dataclass(frozen=True, eq=False)
 class ScalingLawResults:
@@ -134,6 +133,15 @@ class ScalingLawResults:
     def fittedvalues(self) -> np.ndarray:
         """Fitted response of each row."""
         return self.law.value(self._theta, self._live("fittedvalues").rows.x)
+
+    def objective_at(self, **params: float) -> float:
+        """The fit's objective at other parameters, published ones say; all of them, by name."""
+        problem = self._live("objective_at")
+        theta = self.law.pack(params)
+        with np.errstate(all="ignore"):
+            fitted = self.law.value(theta, problem.rows.x)
+            r = np.log(fitted / problem.rows.y) if self.scale == "log" else fitted - problem.rows.y
+        return float(problem.rows.weights @ Loss(self.delta).value(r))
 
     @property
     def not_identified(self) -> list[str]:

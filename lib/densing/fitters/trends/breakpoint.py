@@ -44,6 +44,7 @@ def breakpoint_test(
     draws: int = 2000,
     seed: int = 0,
     level: float = 0.95,
+    strict: bool = True,
 ) -> BreakpointResults:
     """Fit a continuous line of two pieces that meet at `at`, and test the bend.
 
@@ -55,6 +56,7 @@ def breakpoint_test(
     date, value : (n,) days or dates, and logarithms.
     at : day or date of the joint, of the kind of `date`.
     groups : (n,) families; None: each row stands alone.
+    strict : False: where a side of `at` has fewer than three different dates, the results are nan.
 
     Raises
     ------
@@ -72,7 +74,11 @@ def breakpoint_test(
     if value.shape != days.shape or not np.isfinite(value).all():
         raise InputError("date, value: must be two lists of one length, and finite")
     sides = [len(np.unique(days[days < joint])), len(np.unique(days[days >= joint]))]
+    counts = {"n_before": int((days < joint).sum()), "n_after": int((days >= joint).sum())}
     if min(sides) < _DATES_A_SIDE:
+        if not strict:
+            nothing = Estimate(np.nan, np.nan, np.nan, level)
+            return BreakpointResults(nothing, nothing, nothing, f_statistic=np.nan, p=np.nan, **counts)
         raise InputError(
             f"at = {at!r}: leaves {sides[0]} dates before and {sides[1]} after; each side needs {_DATES_A_SIDE}"
         )
@@ -102,10 +108,4 @@ def breakpoint_test(
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = after / before
     estimates = [Estimate.from_draws(part[0], part[1:], level) for part in (before, after, ratio)]
-    return BreakpointResults(
-        *estimates,
-        f_statistic=float(f[0]),
-        p=permutation_p(f[0], f[1:]),
-        n_before=int((days < joint).sum()),
-        n_after=int((days >= joint).sum()),
-    )
+    return BreakpointResults(*estimates, f_statistic=float(f[0]), p=permutation_p(f[0], f[1:]), **counts)

@@ -1,6 +1,6 @@
 """The common fitter against the published procedure, timed in turn in one process on one thread.
 
-``python -m densing.lab.fitting.speed`` records ``data/runs/fitter_speed.csv``.
+``python -m densing.lab.fitting.speed`` records ``data/runs/fitter_speed.csv`` and ``data/runs/fitter_trace.csv``.
 """
 
 import argparse
@@ -22,9 +22,16 @@ COLUMNS = {"N": "params", "D": "tokens", "y": "loss_nats"}
 GRADIENTS = ("numeric", "analytic")
 
 
-def chinchilla_runs() -> pd.DataFrame:
-    """The 240 digitised runs that remain without the five lowest tokens per parameter."""
+def chinchilla_runs(all_rows: bool = False) -> pd.DataFrame:
+    """The digitised Chinchilla runs, 240 without the five lowest tokens per parameter; 245 with `all_rows`.
+
+    Raises
+    ------
+    ExternalDataMissing : the table is not on this machine.
+    """
     runs = load_published("chinchilla_runs")
+    if all_rows:
+        return runs
     return runs[runs["besiroglu_excluded"] == 0].reset_index(drop=True)
 
 
@@ -118,26 +125,41 @@ def _ours(runs, weights, resamples, seed) -> dict:
     }
 
 
-def objective_over_time(runs: pd.DataFrame, *, starts: int, seed: int = 0) -> pd.DataFrame:
-    """Best objective so far against seconds, for both methods: each start's end, one after the other for SciPy.
+def trace_specs(*, starts: int = PUBLISHED_STARTS) -> list[RunSpec]:
+    """The best objective so far against time, for both methods; one run of `starts` starts of the baseline each."""
+    check_range("starts", starts, 1, PUBLISHED_STARTS, integer=True)
+    task = "densing.lab.fitting.speed:trace_objective"
+    return [RunSpec("fitter_trace", task, {"method": m, "starts": starts}) for m in (*GRADIENTS, "batched")]
 
-    Returns
-    -------
-    Columns method ("numeric", "analytic", "batched"), seconds, objective.
+
+def trace_objective(config: dict) -> list[dict]:
+    """Seconds, and the excess of the best objective so far over the optimum (relative), wherever it falls.
+
+    The published procedure takes its starts in random order, one after the other; our fit takes all its starts at
+    once, so its points are where it stands after 1, 2, 4, ... iterations.
     """
-    size, tokens, loss = (runs[c].to_numpy(dtype=float) for c in COLUMNS.values())
-    rows = []
+    runs, method = chinchilla_runs(), config["method"]
+    problem = ScalingLaw("chinchilla", runs, columns=COLUMNS)
     with threadpool_limits(limits=1):
-        for kind in GRADIENTS:
-            share = starts / PUBLISHED_STARTS
-            fit = published_grid_fit(size, tokens, loss, gradients=kind, share=share, seed=seed)
-            best = np.minimum.accumulate(np.where(np.isfinite(fit.start_fun), fit.start_fun, np.inf))
-            rows += [(kind, s, f) for s, f in zip(fit.start_seconds, best, strict=True)]
-        for count in (1, 2, 4, 8, 16, 32, 64):
-            clock = perf_counter()
-            fit = ScalingLaw("chinchilla", runs, columns=COLUMNS).fit(bootstrap=0, starts=count, seed=seed)
-            rows.append(("batched", perf_counter() - clock, fit.fun))
-    return pd.DataFrame(rows, columns=["method", "seconds", "objective"])
+        best = problem.fit(bootstrap=0).fun
+        if method == "batched":
+            points = []
+            for limit in (1, 2, 4, 6, 8, 11, 16, 20, 24, 28, 32, 40, 50, 64):
+                clock = perf_counter()
+                fun = problem.fit(bootstrap=0, iterations=limit).fun
+                points.append((perf_counter() - clock, fun))
+        else:
+            size, tokens, loss = (runs[c].to_numpy(dtype=float) for c in COLUMNS.values())
+            share = config["starts"] / PUBLISHED_STARTS
+            fit = published_grid_fit(size, tokens, loss, gradients=method, share=share)
+            so_far = np.minimum.accumulate(np.where(np.isfinite(fit.start_fun), fit.start_fun, np.inf))
+            falls = np.append(True, np.diff(so_far) < 0)
+            falls[-1] = True
+            points = zip(fit.start_seconds[falls], so_far[falls], strict=True)
+    return [
+        {"row": i, "kind": method, "wall_s": float(seconds), "excess": max(float(fun / best - 1), 0.0)}
+        for i, (seconds, fun) in enumerate(points)
+    ]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -148,6 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--compared", type=int, default=100, help="resamples that both fit")
     given = parser.parse_args(arguments)
     specs = speed_specs(share=given.share, rounds=given.rounds, compared=given.compared)
+    run_sweep(trace_specs(), processes=1)
     table = run_sweep(specs, processes=1)
     print(table.groupby("kind")[["ratio_wall", "ratio_cpu", "ours_wall_s", "worst_excess"]].median())
 

@@ -20,50 +20,56 @@ _GRAY, _DARK = "0.5", "0.15"
 _MONTHS = (1.5, 2, 3, 4, 6, 9, 12)
 
 
-def density_chart(
-    frame: pd.DataFrame, lines: Mapping[str, TrendResults], hollow: Sequence[bool], unit: str
-) -> "Figure":
+def density_chart(frame: pd.DataFrame, lines: Mapping[str, TrendResults], unit: str) -> "Figure":
     """Densities by release date, records circled, with trend lines labelled at their right end.
+
+    Mixtures of experts are hollow points.
 
     Parameters
     ----------
     frame : as `published_density` returns it.
     lines : label to trend; the first and the last are shown with their interval.
-    hollow : (rows of frame) models drawn as hollow points.
     unit : what density 1 means, for the axis.
     """
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(5.2, 4.0))
-    hollow = np.asarray(hollow, bool)
+    hollow = frame["is_moe"]
     record = record_frontier(frame["day"], frame["ln_density"], same_day="every")
     when, height = frame["release_date"], frame["density"]
     ax.scatter(when[~hollow], height[~hollow], s=16, color=_GRAY, lw=0)
     ax.scatter(when[hollow], height[hollow], s=18, facecolor="none", edgecolor=_GRAY)
     ax.scatter(when[record], height[record], s=52, facecolor="none", edgecolor="C3", lw=1.2)
-    grid = np.linspace(frame["day"].min(), frame["day"].max() + 20, 60)
+    grid = np.linspace(frame["day"].min() - 15, frame["day"].max() + 20, 60)
     dates = ORIGIN + pd.to_timedelta(grid, unit="D")
+    labels = []
     for k, (label, trend) in enumerate(lines.items()):
         color = ("C3", "C2", "C0", "C4")[k % 4]
         value, low, high = np.exp(trend.predict(grid))
         ax.plot(dates, value, ("-", "--", "-.", ":")[k % 4], color=color)
         if k in (0, len(lines) - 1):
             ax.fill_between(dates, low, high, color=color, alpha=0.13, lw=0)
-        text = f"{label}\n{trend.doubling_months:.1f} months"
+        labels.append((np.log(value[-1]), f"{label}\n{trend.doubling_months:.1f} months", color))
+    ax.set(
+        yscale="log", ylabel=f"capacity density ({unit})", xlabel="release date", xlim=(dates[0], dates[-1])
+    )
+    ax.set_ylim(np.exp(frame["ln_density"].quantile(0.01)) / 2, None)
+    # lines that end together would have their labels on top of each other
+    gap = 0.13 * np.log(ax.get_ylim()[1] / ax.get_ylim()[0])
+    last = np.inf
+    for height, text, color in sorted(labels, reverse=True):
+        last = min(height, last - gap)
         ax.annotate(
             text,
-            (dates[-1], value[-1]),
-            (4, 0),
+            (dates[-1], np.exp(last)),
+            (5, 0),
             textcoords="offset points",
             color=color,
             va="center",
             fontsize=9,
         )
-    ax.set(
-        yscale="log", ylabel=f"capacity density ({unit})", xlabel="release date", xlim=(dates[0], dates[-1])
-    )
-    ax.set_ylim(np.exp(frame["ln_density"].quantile(0.01)) / 2, None)
     _half_years(ax)
+    _plain_numbers(ax)
     return fig
 
 
@@ -89,21 +95,22 @@ def null_chart(trends: Mapping[str, TrendResults], limits: tuple[float, float] =
     return fig
 
 
-def specification_chart(
-    curve: pd.DataFrame, choices: Mapping[str, Sequence], published: Sequence[float]
-) -> "Figure":
+def specification_chart(curve: pd.DataFrame, published: Sequence[float]) -> "Figure":
     """Sorted doubling times with intervals over a grid that says which choices made each.
 
     Parameters
     ----------
     curve : as `specification_curve` returns it.
-    choices : column to its values, in the order of the rows below; "estimator" colours the points.
     published : doubling times in months to mark.
     """
     import matplotlib.pyplot as plt
 
     fig, (ax, below) = plt.subplots(2, 1, figsize=(5.2, 5.8), sharex=True, height_ratios=[3, 2.6])
     place = np.arange(len(curve))
+    choices = {
+        column: curve.attrs["choices"][column]
+        for column in ("reference", "parameters", "estimator", "min_benchmarks")
+    }
     colors = dict(zip(choices["estimator"], ("C3", "C0", "C5", "C2"), strict=False))
     for name, color in colors.items():
         rows = (curve["estimator"] == name).to_numpy()
@@ -115,7 +122,8 @@ def specification_chart(
     for months in published:
         ax.axhline(months, color=_DARK, lw=0.9, ls=":")
     text = f"published: {' and '.join(f'{m:g}' for m in published)}"
-    ax.annotate(text, (place[-1], min(published) * 0.97), ha="right", va="top", fontsize=9)
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+    ax.annotate(text, (place[-1], min(published) * 0.96), ha="right", va="top", fontsize=9, bbox=behind)
     ax.set_ylabel("doubling time (months)")
     _months(ax.yaxis, ax.set_yscale, ax.set_ylim)
     marks = [(column, value) for column, values in choices.items() for value in values]
@@ -173,18 +181,20 @@ def forecast_chart(frame: pd.DataFrame, forecast: pd.DataFrame, unit: str) -> "F
     steps = np.arange(frame["day"].min(), frame["day"].max() + 1)
     best = np.exp(running_maximum(frame["day"], frame["ln_density"], steps))
     ax.step(ORIGIN + pd.to_timedelta(steps, unit="D"), best, where="post", color=_DARK, lw=2.4)
-    colors = plt.matplotlib.colormaps["viridis"](np.linspace(0.05, 0.78, forecast["origin"].nunique()))
-    for color, (_, part) in zip(colors, forecast.groupby("origin"), strict=True):
+    colors = plt.matplotlib.colormaps["viridis"](np.linspace(0.0, 0.7, forecast["origin"].nunique()))
+    for k, (color, (origin, part)) in enumerate(zip(colors, forecast.groupby("origin"), strict=True)):
         when = ORIGIN + pd.to_timedelta(part["origin"] + part["horizon"], unit="D")
         ax.plot(when, np.exp(part["predicted"]), color=color, lw=1.8)
-        ax.fill_between(when, np.exp(part["lower"]), np.exp(part["upper"]), color=color, alpha=0.1, lw=0)
-        end = when.iloc[-1], np.exp(part["predicted"].iloc[-1])
-        text = f"{part['doubling_months'].iloc[0]:.1f}"
-        ax.annotate(text, end, (0, 5), textcoords="offset points", color=color, ha="center", fontsize=9)
-    ax.annotate("densest model so far", (0.98, 0.04), xycoords="axes fraction", ha="right")
+        ax.fill_between(when, np.exp(part["lower"]), np.exp(part["upper"]), color=color, alpha=0.08, lw=0)
+        text = f"{ORIGIN + pd.Timedelta(days=origin):%b %Y}: {part['doubling_months'].iloc[0]:.1f} months"
+        ax.annotate(text, (0.03, 0.88 - 0.06 * k), xycoords="axes fraction", color=color, fontsize=9)
+    ax.annotate("doubling time as fitted in", (0.03, 0.94), xycoords="axes fraction", fontsize=9)
+    ax.annotate("densest model so far", (ORIGIN + pd.to_timedelta(steps[-1] - 6, unit="D"), best[-2]), (0, -5),
+                textcoords="offset points", ha="right", va="top", fontsize=9)  # fmt: skip
     ax.set(yscale="log", ylabel=f"largest capacity density ({unit})", xlabel="date")
-    ax.set_ylim(best.min() / 2, np.exp(forecast["predicted"].max()) * 4)
+    ax.set_ylim(best.min() / 2, np.exp(forecast["predicted"].max()) * 2)
     _half_years(ax)
+    _plain_numbers(ax)
     return fig
 
 
@@ -203,3 +213,10 @@ def _months(axis, set_scale, set_limits, last: float = 12) -> None:
     axis.set_major_locator(FixedLocator(_MONTHS))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axis.set_minor_locator(NullLocator())
+
+
+def _plain_numbers(ax: "Axes") -> None:
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    ax.yaxis.set_minor_locator(NullLocator())

@@ -51,7 +51,7 @@ def published_density(
 
     Returns
     -------
-    One row a model, in order of release: model, family, release_date, date_precision, day (since 2023-02-24),
+    One row a model, in order of release: model, family, is_moe, release_date, date_precision, day (since 2023-02-24),
     parameters, n_benchmarks, n_clipped, ``ln_effective_<benchmark>``, ln_effective, ln_density, density, density_low
     and density_high (range when one benchmark is left out; this and the single benchmarks for log_effective only).
     ``attrs["curves"]`` holds the `ReferenceCurves` (for ``"score"``, of the averages of all benchmarks).
@@ -96,6 +96,7 @@ def published_density(
         {
             "model": frame["model"],
             "family": frame["family"],
+            "is_moe": frame["is_moe"] == 1,
             "release_date": frame["release_date"],
             "date_precision": frame.get("release_date_precision", "day"),
             "day": (frame["release_date"] - ORIGIN) / pd.Timedelta(days=1),

@@ -61,6 +61,18 @@ def fit_lines(
     }
 
 
+def doubling_table(trends: Mapping[str, Mapping[str, TrendResults]]) -> pd.DataFrame:
+    """Doubling times with intervals, one row a line and one column a reference, formatted for a page.
+
+    Parameters
+    ----------
+    trends : reference to what `fit_lines` returned for it.
+    """
+    lines = list(next(iter(trends.values())))
+    columns = {name: [f"{fitted[line].doubling:.1f}" for line in lines] for name, fitted in trends.items()}
+    return pd.DataFrame({"line through": lines} | columns)
+
+
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Models that were the densest so far (the best of their day), formatted for a page.
 
@@ -77,7 +89,7 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
     }
     if "density_low" in best:
         ends = best[["density_low", "density_high"]].to_numpy()
-        columns["without one benchmark"] = [f"{low:.2g} to {high:.2g}" for low, high in ends]
+        columns["without one benchmark"] = [f"{low:.3g} to {high:.3g}" for low, high in ends]
     return pd.DataFrame(columns)
 
 

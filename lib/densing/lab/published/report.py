@@ -66,10 +66,15 @@ class GrowthReport:
             }
         )
 
-    def doubling_text(self, reference: str, estimator: str) -> str:
-        """Doubling time in months with its interval, or why there is none."""
-        trend = self.trends.get((reference, estimator))
-        return "too few records" if trend is None else f"{trend.doubling:.1f}"
+    def doubling_table(self) -> pd.DataFrame:
+        """Doubling times in months with intervals, one row a reference, formatted for a page."""
+        rows = []
+        for name in self.densities:
+            found = [self.trends.get((name, estimator)) for estimator in ESTIMATORS]
+            rows.append(
+                [name, *("too few records" if trend is None else f"{trend.doubling:.1f}" for trend in found)]
+            )
+        return pd.DataFrame(rows, columns=["reference", *ESTIMATORS])
 
     def _p(self, estimator: str) -> float:
         trend = self.trends.get((self.reference, estimator))

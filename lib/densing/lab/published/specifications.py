@@ -35,6 +35,8 @@ def specification_curve(
 ) -> pd.DataFrame:
     """Doubling times under every combination of reference, size count, estimator and minimum of benchmarks.
 
+    Minima above the number of `benchmarks` are left out.
+
     Parameters
     ----------
     models, benchmarks, setting : as `published_density`.
@@ -45,9 +47,10 @@ def specification_curve(
     -------
     One row a specification, fastest growth first: reference, parameters, estimator, min_benchmarks, n,
     doubling_months, lower, upper. A combination with too few records or models is left out and counted in
-    ``attrs["left_out"]``.
+    ``attrs["left_out"]``; ``attrs["choices"]`` lists the values of each choice.
     """
     check_choices("estimators", estimators, ESTIMATORS)
+    min_benchmarks = [minimum for minimum in min_benchmarks if minimum <= len(benchmarks)]
     rows, left_out = [], 0
     for reference, count, minimum in product(references, parameters, min_benchmarks):
         frame = published_density(models, reference, benchmarks, count, minimum, **setting)
@@ -74,6 +77,12 @@ def specification_curve(
             )
     result = pd.DataFrame(rows).sort_values("doubling_months", ignore_index=True, kind="stable")
     result.attrs["left_out"] = left_out
+    result.attrs["choices"] = {
+        "reference": list(references),
+        "parameters": list(parameters),
+        "estimator": list(estimators),
+        "min_benchmarks": min_benchmarks,
+    }
     return result
 
 

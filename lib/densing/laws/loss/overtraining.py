@@ -80,11 +80,10 @@ def tokens_to_reach(loss, params, *, e, a, b, eta):
 
 
 def size_ratio_of_multiplier(multiplier, reference=20.0, *, a, b, eta):
-    """Parameters that a model trained at `reference` tokens per parameter needs for the loss of one trained at `multiplier`,
-    over the parameters of that one.
+    """How many times its size a model trained at `multiplier` tokens per parameter is worth.
 
-    By the law this ratio is the same for every size: ((A + B R^-2eta) / (A + B M^-2eta))^(1/(2 eta)), R the reference.
-    It is what over-training does to the density of a model.
+    That is the size that has the same loss when trained at `reference` tokens per parameter, over the model's own.
+    By the law the ratio is the same for every size: ((A + B R^-2eta) / (A + B M^-2eta))^(1/(2 eta)), R the reference.
     """
     exponent = 2 * np.asarray(eta, dtype=float)
     gap = lambda m: a + b * np.asarray(m, dtype=float) ** -exponent  # noqa: E731
