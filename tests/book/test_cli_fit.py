@@ -23,9 +23,13 @@ COLUMNS = "N=params,D=tokens,y=loss"
 def runs(tmp_path):
     rng = np.random.default_rng(0)
     size, tokens = np.exp(rng.uniform(17, 23, 60)), np.exp(rng.uniform(21, 26, 60))
-    loss = laws.chinchilla(size, tokens, E=1.8, A=480, B=2100, alpha=0.35, beta=0.37) * np.exp(0.005 * rng.standard_normal(60))
+    loss = laws.chinchilla(size, tokens, E=1.8, A=480, B=2100, alpha=0.35, beta=0.37) * np.exp(
+        0.005 * rng.standard_normal(60)
+    )
     path = tmp_path / "runs.csv"
-    pd.DataFrame({"params": size, "tokens": tokens, "loss": loss, "run": np.arange(60) // 2}).to_csv(path, index=False)
+    pd.DataFrame({"params": size, "tokens": tokens, "loss": loss, "run": np.arange(60) // 2}).to_csv(
+        path, index=False
+    )
     return path
 
 
@@ -34,12 +38,25 @@ def call(*arguments):
 
 
 def test_json_has_what_it_promises(runs):
-    arguments = (runs, "--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--bootstrap", 60, "--json")
+    arguments = (
+        runs,
+        "--law",
+        "chinchilla",
+        "--columns",
+        COLUMNS,
+        "--groups",
+        "run",
+        "--bootstrap",
+        60,
+        "--json",
+    )
     result = call(*arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert {"params", "bse", "conf_int", "objective", "converged", "start_agreement", "n"} <= set(found)
-    assert found["n"] == 60 and found["converged"] and found["params"]["alpha"] == pytest.approx(0.35, abs=0.05)
+    assert (
+        found["n"] == 60 and found["converged"] and found["params"]["alpha"] == pytest.approx(0.35, abs=0.05)
+    )
     assert found["conf_int"]["alpha"][0] < found["params"]["alpha"] < found["conf_int"]["alpha"][1]
     assert len(found["compute_optimal"]) == 4
     assert call(*arguments).stdout == result.stdout
@@ -47,10 +64,31 @@ def test_json_has_what_it_promises(runs):
 
 def test_tables_and_files(runs, tmp_path):
     folder = tmp_path / "made" / "here"
-    result = call(runs, "--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--bootstrap", 60, "--flops", "1e21,1e22", "--output", folder)
+    result = call(
+        runs,
+        "--law",
+        "chinchilla",
+        "--columns",
+        COLUMNS,
+        "--groups",
+        "run",
+        "--bootstrap",
+        60,
+        "--flops",
+        "1e21,1e22",
+        "--output",
+        folder,
+    )
     assert result.exit_code == 0, result.output
     assert "alpha" in result.stdout and "Compute-optimal runs" in result.stdout
-    assert {p.name for p in folder.iterdir()} == {"fit.json", "report.json", "summary.txt", "compute_optimal.csv", "fitted.png", "residuals.png"}
+    assert {p.name for p in folder.iterdir()} == {
+        "fit.json",
+        "report.json",
+        "summary.txt",
+        "compute_optimal.csv",
+        "fitted.png",
+        "residuals.png",
+    }
     assert list(pd.read_csv(folder / "compute_optimal.csv")["flops"]) == [1e21, 1e22]
     assert (folder / "fitted.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -88,8 +126,11 @@ ROWS = "".join(f"{1e8 * i},{2e9 * i * i},{3 - 0.05 * i}\n" for i in range(1, 15)
         (HEAD + ROWS + "1e8,,2.5\n", "column 'tokens', row 16: nan"),
         (HEAD + ROWS + "1e8,many,2.5\n", "column 'tokens', row 16: 'many'"),
         (HEAD + ROWS + "1e8,inf,2.5\n", "column 'tokens', row 16: inf"),
-        (HEAD + ROWS + "-1e6,1e9,2.5\n", "column 'params', row 16: -1000000.0 must be a finite number above 0"),
-        (HEAD + ROWS + "1e8,1e9,-2.5\n", 'column \'loss\', row 16: -2.5 has no logarithm'),
+        (
+            HEAD + ROWS + "-1e6,1e9,2.5\n",
+            "column 'params', row 16: -1000000.0 must be a finite number above 0",
+        ),
+        (HEAD + ROWS + "1e8,1e9,-2.5\n", "column 'loss', row 16: -2.5 has no logarithm"),
         (HEAD + ROWS + "1,2,3,4,5\n", "line 16: has 5 fields, the header 3"),
         (HEAD + ROWS + "1,2\n", "line 16: has 2 fields, the header 3"),
         (HEAD + ROWS + '1,"2,3\n', "line 16: cannot be read \\(unexpected end of data"),
@@ -115,7 +156,10 @@ def test_bad_files_are_refused_in_one_line(tmp_path, content, message):
         (("--law", "chinchilla", "--columns", COLUMNS + ",N=loss"), "names N twice"),
         (("--law", "chinchilla", "--columns", COLUMNS), "groups='run'"),
         (("--law", "chinchilla", "--columns", COLUMNS, "--groups", "who"), "no column 'who'"),
-        (("--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--bootstrap", "7"), "bootstrap = 7"),
+        (
+            ("--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--bootstrap", "7"),
+            "bootstrap = 7",
+        ),
         (("--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--seed", "-3"), "seed = -3"),
         (("--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--flops", "many"), "--flops"),
         (("--law", "chinchilla", "--columns", COLUMNS, "--groups", "run", "--delta", "wide"), "--delta"),

@@ -126,9 +126,7 @@ def cached():
     return all(versions) and corpora.corpus_folder().is_dir()
 
 
-@pytest.mark.skipif(
-    not cached(), reason="the corpus is not built here (four minutes); `make corpus` builds it"
-)
+@pytest.mark.skipif(not cached(), reason="the corpus is not built here (four minutes)")
 def test_the_built_corpus_is_the_registered_one_and_splits_share_no_text():
     manifest = corpus_manifest().set_index("distribution")
     held = set()

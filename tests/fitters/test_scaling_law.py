@@ -96,7 +96,7 @@ def test_published_procedure_agrees(runs):
     for gradients in ("numeric", "analytic"):
         fit = published_grid_fit(size, tokens, loss, gradients=gradients, share=0.02, weights=weights)
         assert ours.fun <= fit.fun * (1 + 1e-9) and fit.fun == pytest.approx(ours.fun, rel=1e-4)
-        resampled = ours._problem.refit(ours._z[None], weights.astype(float)).fun
+        resampled = ours.refit(weights)[1]
         assert np.all(resampled <= fit.resampled_fun * (1 + 1e-9))
         np.testing.assert_allclose(resampled, fit.resampled_fun, rtol=2e-2)
         assert fit.starts == 90 and fit.wall_seconds > 0
@@ -416,6 +416,16 @@ def test_summary_names_everything(fitted):
     ):
         assert word in text
     assert fitted.nobs == 120 and fitted.df_resid == 115 and len(fitted.data_digest) == 64
+
+
+def test_objective_and_refit_at_known_points(runs, fitted):
+    assert fitted.objective_at(**fitted.params) == pytest.approx(fitted.fun, rel=1e-9)
+    assert fitted.objective_at(**TRUTH) > fitted.fun
+    params, fun = fitted.refit(np.ones((1, len(runs))))
+    np.testing.assert_allclose(params[0], fitted.params, rtol=1e-6)
+    assert fun[0] == pytest.approx(fitted.fun, rel=1e-12)
+    with pytest.raises(InputError, match="weights: must be rows of 120"):
+        fitted.refit(np.ones((1, 3)))
 
 
 def test_digest_depends_on_the_used_columns_only(runs, fitted):

@@ -50,7 +50,9 @@ def test_derivatives_agree_with_differences(name, seed):
             size = np.abs(value(theta)).max()
             rounding = 50 * np.finfo(float).eps * size / step
             tolerance = 1e-6 * np.abs(exact[:, j]).max() + rounding
-            if name == "data_repeat":  # its derivative jumps where size begins to exceed the compute-optimal one
+            if (
+                name == "data_repeat"
+            ):  # its derivative jumps where size begins to exceed the compute-optimal one
                 _, a, b, alpha, beta, *_ = theta
                 best = (np.log(alpha * a) - np.log(beta * b) + beta * np.log(x[2])) / alpha
                 tolerance = np.where(np.abs(np.log(x[0]) - best) < 0.02, np.inf, tolerance)
@@ -112,7 +114,9 @@ def test_calling_a_law():
 
 
 def test_data_repeat_gives_the_values_of_its_repository():
-    published = dict(E=np.exp(0.6254804), A=np.exp(6.255414), B=np.exp(7.3049974), alpha=0.3526596, beta=0.3526596)
+    published = dict(
+        E=np.exp(0.6254804), A=np.exp(6.255414), B=np.exp(7.3049974), alpha=0.3526596, beta=0.3526596
+    )
     published |= dict(r_d=15.387756, r_n=5.309743)
     assert laws.data_repeat(6.34e9, 242e9, 25e9, **published) == pytest.approx(2.22564, abs=6e-6)
     assert laws.data_repeat(8.67e9, 178e9, 25e9, **published) == pytest.approx(2.22696, abs=6e-6)
@@ -129,7 +133,9 @@ def test_overtraining_is_chinchilla_with_equal_exponents():
     back = laws.to_chinchilla(**there)
     assert back == pytest.approx(dict(E=1.8, A=300.0, B=700.0, alpha=0.28, beta=0.28), rel=1e-12)
     size, tokens = np.array([1e7, 3e8]), np.array([5e9, 2e10])
-    np.testing.assert_allclose(laws.overtraining(6 * size * tokens, tokens / size, **there), laws.chinchilla(size, tokens, **back))
+    np.testing.assert_allclose(
+        laws.overtraining(6 * size * tokens, tokens / size, **there), laws.chinchilla(size, tokens, **back)
+    )
 
 
 def test_hestness_regions():
@@ -178,12 +184,19 @@ def test_compute_optimal_rules():
 def test_translation_split_is_the_minimum():
     law = dict(beta=100.0, p_e=0.18, p_d=0.31, l_inf=1.2)
     encoder, decoder = laws.optimal_split(1e9, 0.18, 0.31)
-    best = minimize_scalar(lambda s: laws.translation(s * 1e9, (1 - s) * 1e9, **law), bounds=(0.01, 0.99), method="bounded", options={"xatol": 1e-10})
+    best = minimize_scalar(
+        lambda s: laws.translation(s * 1e9, (1 - s) * 1e9, **law),
+        bounds=(0.01, 0.99),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
     assert encoder / 1e9 == pytest.approx(best.x, abs=1e-6) and encoder + decoder == pytest.approx(1e9)
 
 
 def test_floating_point_optimum_and_critical_tokens():
-    k = dict(n=69.2343, alpha=0.2368, d=68973.06, beta=0.5162, eps=1.9061, gamma=11334.52, delta=3.1926, nu=2.9543)
+    k = dict(
+        n=69.2343, alpha=0.2368, d=68973.06, beta=0.5162, eps=1.9061, gamma=11334.52, delta=3.1926, nu=2.9543
+    )
     exponent_bits, mantissa_bits = laws.optimal_layout(8, delta=k["delta"], nu=k["nu"])
     assert exponent_bits + mantissa_bits + 1 == pytest.approx(8)
     split = lambda e: laws.floating_point(1e9, 1e11, e, 7 - e, 128, **k)  # noqa: E731
@@ -193,7 +206,9 @@ def test_floating_point_optimum_and_critical_tokens():
     tokens = laws.critical_tokens(1e9, 4, 3, 128, **shared)
     around = laws.floating_point(1e9, tokens * np.array([0.999, 1, 1.001]), 4, 3, 128, **k)
     assert around[1] < around[0] and around[1] < around[2]
-    assert laws.floating_point(1e9, 1e11, 4, 3, 1, **k) == pytest.approx(k["n"] / 1e9 ** k["alpha"] + k["d"] / 1e11 ** k["beta"] + k["eps"])
+    assert laws.floating_point(1e9, 1e11, 4, 3, 1, **k) == pytest.approx(
+        k["n"] / 1e9 ** k["alpha"] + k["d"] / 1e11 ** k["beta"] + k["eps"]
+    )
 
 
 def test_critical_batch_balances_time_and_data():
@@ -205,7 +220,16 @@ def test_critical_batch_balances_time_and_data():
 
 def test_multilingual_grows_with_its_table():
     law = laws.multilingual.resolve({"task": np.array([1, 1, 2, 2]), "weight": np.array([0.5, 1, 0.5, 1])})
-    assert law.names == ("beta[1,0.5]", "beta[1,1]", "beta[2,0.5]", "beta[2,1]", "alpha[1]", "alpha[2]", "l_inf[1]", "l_inf[2]")
+    assert law.names == (
+        "beta[1,0.5]",
+        "beta[1,1]",
+        "beta[2,0.5]",
+        "beta[2,1]",
+        "alpha[1]",
+        "alpha[2]",
+        "l_inf[1]",
+        "l_inf[2]",
+    )
     theta = np.array([3.0, 2.0, 5.0, 4.0, 0.2, 0.3, 1.0, 1.5])
     x = np.array([[1e6, 1e6], [1, 2], [1, 0.5]])
     np.testing.assert_allclose(law.value(theta, x), [2 * 1e6**-0.2 + 1, 5 * 1e6**-0.3 + 1.5])

@@ -69,7 +69,9 @@ def _read_fields(path: Path, places: list[int], width: int) -> tuple[list[int], 
                 if not row:
                     continue
                 if len(row) != width:
-                    raise InputError(f"{path}, line {rows.line_num}: has {len(row)} fields, the header {width}")
+                    raise InputError(
+                        f"{path}, line {rows.line_num}: has {len(row)} fields, the header {width}"
+                    )
                 lines.append(rows.line_num)
                 for kept, place in zip(fields, places, strict=True):
                     kept.append(row[place].strip())

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "scaling.baselines": ["NAIVE_RULES"],
         "scaling.estimator": ["ScalingLaw"],
         "scaling.extrapolation": ["compare", "extrapolation_error"],
+        "scaling.frames": ["RUN_COLUMNS", "parse_columns"],
         "scaling.intervals": ["mahalanobis"],
         "scaling.reference": ["ReferenceFit", "published_grid_fit"],
         "scaling.results": ["ScalingLawResults"],

@@ -5,7 +5,7 @@ import importlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 TIMING = ("seconds", "peak_memory_mb", "versions", "commit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunSpec:
     """One run of a sweep: a function and its configuration.
 
@@ -37,7 +37,7 @@ class RunSpec:
     sweep: str
     task: str
     config: dict[str, Any]
-    work: float = field(default=1.0, compare=False)
+    work: float = 1.0
 
     @property
     def digest(self) -> str:
@@ -137,45 +137,47 @@ def record_frames(records: Iterable[tuple[RunSpec, dict[str, Any]]]) -> tuple["p
 
 
 def merge_rows(specs: Sequence[RunSpec]) -> "pd.DataFrame":
-    """Merge the row files of `specs` (one sweep) into ``data/runs/<sweep>.csv``, keeping what is there
-    already.
+    """Add the finished runs of `specs` (one sweep) to ``data/runs/<sweep>.csv``; what is there already stays.
 
-    The order is that of `specs`, then of older rows, so the file does not depend on which process was faster.
+    The rows are sorted by their configuration, so the file depends neither on the order of finishing nor on how often a
+    sweep was stopped. A lock keeps two processes from merging at once.
     """
     import pandas as pd
+    from filelock import FileLock
 
     names = {spec.sweep for spec in specs}
     if len(names) != 1:
         raise InputError(f"specs: must be runs of one sweep, these are of {sorted(names)}")
     sweep = names.pop()
-    found = [(spec, record) for spec in specs if (record := read_record(spec)) is not None]
-    fresh, items = record_frames(found)
-    path = runs_path(sweep)
+    path, item_path = runs_path(sweep), runs_path(sweep, items=True)
+    rows_folder(sweep).mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame = _extend(fresh, pd.read_csv(path) if path.is_file() else None, specs)
-    if len(frame):
-        frame.to_csv(path, index=False, lineterminator="\n")
-    if len(items):
-        item_path = runs_path(sweep, items=True)
-        old = pd.read_parquet(item_path) if item_path.is_file() else None
-        _extend(items, old, specs).to_parquet(item_path, index=False)
+    with FileLock(rows_folder(sweep) / ".merge.lock"):
+        old = pd.read_csv(path) if path.is_file() else None
+        known = set() if old is None else set(old["digest"])
+        records = {spec: read_record(spec) for spec in specs if spec.digest not in known}
+        rows, items = record_frames((spec, record) for spec, record in records.items() if record is not None)
+        if not len(rows):
+            return pd.DataFrame() if old is None else old
+        keys = [*specs[0].config, "digest", "row"]
+        frame = pd.concat([old, rows], ignore_index=True).sort_values(keys, kind="stable", ignore_index=True)
+        if len(items):
+            place = {digest: i for i, digest in enumerate(frame["digest"].unique())}
+            before = pd.read_parquet(item_path) if item_path.is_file() else None
+            items = pd.concat([before, items], ignore_index=True)
+            items = items.assign(place=items["digest"].map(place)).sort_values(
+                ["place", "row"], kind="stable"
+            )
+            content = items.drop(columns="place").reset_index(drop=True).to_parquet(index=False)
+            _replace(item_path, content)
+        _replace(path, frame.to_csv(index=False, lineterminator="\n").encode())
     return frame
 
 
-def _extend(fresh: "pd.DataFrame", old: "pd.DataFrame | None", specs: Sequence[RunSpec]) -> "pd.DataFrame":
-    import pandas as pd
-
-    if old is not None:
-        known = set(fresh["digest"]) if len(fresh) else set()
-        fresh = pd.concat([fresh, old[~old["digest"].isin(known)]], ignore_index=True)
-    place = {spec.digest: i for i, spec in enumerate(specs)}
-    order = fresh["digest"].map(lambda digest: place.get(digest, len(place))) if len(fresh) else []
-    return (
-        fresh.assign(_place=order)
-        .sort_values("_place", kind="stable")
-        .drop(columns="_place")
-        .reset_index(drop=True)
-    )
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
 
 
 def rerun_sample(

@@ -50,7 +50,7 @@ CONTEXT_TOKENS = 256
 BATCH_TOKENS = 512  # the reference family's 1,024 leave the largest vocabularies too few steps
 EVALUATION_BYTES = 100_000
 WARMUP_SHARE, DECAY_SHARE = 0.2, 0.2  # of a run's smallest budget; of each budget
-QUICK_TEXT = ("POT", "lifelines"), "seaborn"
+QUICK_TEXT = ("lifelines",), "nbformat"
 
 
 def peak_rate(n_nv: float, vocab_size: int) -> float:
@@ -85,7 +85,7 @@ def vocabulary_spec(
     rate : peak rate; `peak_rate` by default.
     context : "characters" (512 characters on average) or "tokens" (256).
     split : evaluated split of the corpus.
-    quick : small text of two packages, read at once, instead of the corpus.
+    quick : small text of two packages (one to train on), read at once, instead of the corpus.
     device : where to train.
     """
     check_choice("size", size, LADDER)
@@ -132,7 +132,7 @@ def vocabulary_plan(scale: str = "book", *, seed: int = 0, device: str = "cpu") 
     """
     check_choice("scale", scale, ("quick", "book", "full"))
     if scale == "quick":
-        budgets = (5e9, 1e10)
+        budgets = (6e9,)
         return [
             vocabulary_spec("14k", v, seed=seed, budgets=budgets, quick=True, device=device)
             for v in (288, 512, 1_024)

@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "from_chinchilla",
             "optimal_multiplier",
             "overtraining",
+            "price_of_multiplier",
             "size_ratio_of_multiplier",
             "to_chinchilla",
             "tokens_to_reach",

@@ -42,10 +42,9 @@ def fit(
 
     from densing.data.csv_files import read_csv_file
     from densing.errors import FitError, InputError
-    from densing.fitters import ScalingLaw
-    from densing.fitters.scaling.frames import RUN_COLUMNS
+    from densing.fitters import RUN_COLUMNS, ScalingLaw, parse_columns
 
-    names = _pairs(columns)
+    names = parse_columns(columns)
     budgets = _numbers("--flops", flops)
     width = delta if delta == "auto" else _numbers("--delta", delta)[0]
     if output is not None and output.exists() and not output.is_dir():
@@ -71,22 +70,6 @@ def fit(
     if optimum is not None:
         print("\nCompute-optimal runs (95 % intervals)")
         print(optimum.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
-
-
-def _pairs(text: str) -> dict[str, str]:
-    from densing.errors import InputError
-
-    names: dict[str, str] = {}
-    for part in text.split(","):
-        name, found, column = (piece.strip() for piece in part.partition("="))
-        if not (name and found and column):
-            raise InputError(
-                f"--columns = {text!r}: must be pairs INPUT=COLUMN joined by commas, at {part!r}"
-            )
-        if name in names:
-            raise InputError(f"--columns = {text!r}: names {name} twice")
-        names[name] = column
-    return names
 
 
 def _numbers(option: str, text: str | None) -> list[float]:

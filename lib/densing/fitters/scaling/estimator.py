@@ -110,7 +110,9 @@ class ScalingLaw:
         -----
         IdentifiabilityWarning : inputs are proportional to each other.
         """
-        self._check_options(loss, delta, scale, method, starts, bootstrap, resampling, seed, n_jobs, iterations)
+        self._check_options(
+            loss, delta, scale, method, starts, bootstrap, resampling, seed, n_jobs, iterations
+        )
         constraints = {"bounds": bounds, "fixed": fixed, "tie": tie}
         with threadpool_limits(limits=1):
             coordinates = coordinates_for(self.law, self._rows.x, self._rows.y, **constraints)
@@ -204,7 +206,9 @@ class ScalingLaw:
             _z=optimum.z,
         )
 
-    def _check_options(self, loss, delta, scale, method, starts, bootstrap, kind, seed, n_jobs, iterations) -> None:
+    def _check_options(
+        self, loss, delta, scale, method, starts, bootstrap, kind, seed, n_jobs, iterations
+    ) -> None:
         check_choice("loss", loss, LOSSES)
         if delta != "auto":
             check_range("delta", delta, 0, open_low=True)

@@ -38,8 +38,9 @@ def extrapolation_error(
 
     Returns
     -------
-    One row a model and cut: model, cut, mae_rel and bias_rel (means of |error| and of error, relative to the observed
-    response), coverage_95 (share of runs in the 95 % prediction interval; nan for naive rules), n_train, n_test.
+    One row a model and cut: model, cut, mae_rel (mean of |error| relative to the observed response), mae_rel_se (its
+    standard error over runs), bias_rel (mean of the error), coverage_95 (share of runs in the 95 % prediction interval;
+    nan for naive rules), n_train, n_test.
 
     Raises
     ------
@@ -152,6 +153,7 @@ def _errors(model, cut, predicted, observed, covered, below) -> dict:
         "model": model,
         "cut": cut,
         "mae_rel": np.abs(error).mean(),
+        "mae_rel_se": np.abs(error).std(ddof=1) / np.sqrt(len(error)),
         "bias_rel": error.mean(),
         "coverage_95": covered,
         "n_train": int(below.sum()),

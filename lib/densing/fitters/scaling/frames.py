@@ -75,6 +75,24 @@ def read_rows(law: Law, data: pd.DataFrame, columns: Mapping[str, str], weights=
     return Rows(tuple(law.inputs), x, y, found, clusters, _digest(tuple(law.inputs), x, y, found, clusters))
 
 
+def parse_columns(text: str) -> dict[str, str]:
+    """``"N=params,D=tokens,y=loss"`` as a mapping of inputs to columns.
+
+    Raises
+    ------
+    InputError : not such pairs, or an input named twice.
+    """
+    names: dict[str, str] = {}
+    for part in text.split(","):
+        name, found, column = (piece.strip() for piece in part.partition("="))
+        if not (name and found and column):
+            raise InputError(f"columns = {text!r}: must be pairs INPUT=COLUMN joined by commas, at {part!r}")
+        if name in names:
+            raise InputError(f"columns = {text!r}: names {name} twice")
+        names[name] = column
+    return names
+
+
 def read_inputs(law: Law, exog, columns: Mapping[str, str]) -> np.ndarray:
     """Inputs (k, m) of new runs: a frame with the fitted columns or the law's own names, or a mapping of either."""
     frame = (

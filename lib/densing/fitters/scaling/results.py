@@ -28,6 +28,7 @@ from densing.laws.base import Law
 
 METHODS = ("bootstrap", "bca", "profile", "wald")
 
+
 @dataclass(frozen=True, eq=False)
 class ScalingLawResults:
     """A fitted law; made by `ScalingLaw.fit` or `from_json`, never changed.
@@ -142,6 +143,17 @@ class ScalingLawResults:
             fitted = self.law.value(theta, problem.rows.x)
             r = np.log(fitted / problem.rows.y) if self.scale == "log" else fitted - problem.rows.y
         return float(problem.rows.weights @ Loss(self.delta).value(r))
+
+    def refit(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters (B, p) and objectives (B,) of refits with other row weights (B, n), from the optimum."""
+        problem = self._live("refit")
+        weights = np.atleast_2d(np.asarray(weights, dtype=float))
+        if weights.shape[1] != self.nobs or not np.isfinite(weights).all() or (weights < 0).any():
+            raise InputError(
+                f"weights: must be rows of {self.nobs} numbers of at least 0, has shape {weights.shape}"
+            )
+        found = problem.refit(self._z[None], weights)
+        return problem.coordinates.natural(found.z), problem.in_units(found.fun)
 
     @property
     def not_identified(self) -> list[str]:

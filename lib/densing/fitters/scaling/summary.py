@@ -54,7 +54,9 @@ def summary_tables(results: "ScalingLawResults", level: float) -> "Summary":
         remarks.append("The optimiser did not converge: compare starts, or fix a parameter.")
     if results.optimizer["resamples_converged"] < 0.95:
         part = results.optimizer["resamples_converged"]
-        remarks.append(f"Only {part:.0%} of the resamples converged: the data hardly determine all parameters.")
+        remarks.append(
+            f"Only {part:.0%} of the resamples converged: the data hardly determine all parameters."
+        )
     if results.start_agreement < 0.05:
         remarks.append("Fewer than one start in twenty reached the optimum: try more starts.")
     summary.add_extra_txt(remarks)

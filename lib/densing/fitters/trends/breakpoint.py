@@ -69,7 +69,7 @@ def breakpoint_test(
     check_range("draws", draws, 1, integer=True)
     days = as_days(date)
     numeric = np.asarray(date).dtype.kind in "iuf"
-    joint = float(at) if numeric else float(as_days([at], origin=np.asarray(date).min())[0])
+    joint = float(at) if numeric else float(as_days([at], origin=np.asarray(date).min(), name="at")[0])
     value = np.asarray(value, float)
     if value.shape != days.shape or not np.isfinite(value).all():
         raise InputError("date, value: must be two lists of one length, and finite")

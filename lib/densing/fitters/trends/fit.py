@@ -176,6 +176,7 @@ def trend_lines(
     if method == "frontier":
         records = record_frontier(x, y, same_day=same_day).astype(float)
         if weights is not None and same_day == "every":
+            # a family drawn twice sets its records twice; of the best of a day there is only one
             records = records * weights
         return _least_squares(x, np.where(np.isfinite(y), y, 0.0), records)
     rows = np.broadcast_shapes(x.shape, y.shape)
@@ -188,12 +189,12 @@ def trend_lines(
     return tuple(np.concatenate(part) for part in zip(*fits, strict=True))
 
 
-def as_days(date: ArrayLike, origin: object = None) -> NDArray[np.float64]:
+def as_days(date: ArrayLike, origin: object = None, *, name: str = "date") -> NDArray[np.float64]:
     """Dates as days since `origin` (the earliest by default); numbers are taken as days already.
 
     Raises
     ------
-    InputError : a date that cannot be read; names the first.
+    InputError : a date that cannot be read; gives the first, under the name that the caller knows it by.
     """
     import pandas as pd
 
@@ -202,7 +203,9 @@ def as_days(date: ArrayLike, origin: object = None) -> NDArray[np.float64]:
         return values.astype(float)
     stamps = pd.to_datetime(pd.Series(values), errors="coerce", format="ISO8601")
     if stamps.isna().any():
-        raise InputError(f"date = {values[stamps.isna().argmax()]!r}: must be a date such as 2024-05-31")
+        raise InputError(
+            f"{name} = {str(values[stamps.isna().argmax()])!r}: must be a date such as 2024-05-31"
+        )
     start = stamps.min() if origin is None else pd.Timestamp(origin)
     return ((stamps - start) / pd.Timedelta(days=1)).to_numpy()
 

@@ -114,14 +114,12 @@ def _ours(runs, weights, resamples, seed) -> dict:
     clock = perf_counter(), process_time()
     fit = ScalingLaw("chinchilla", runs, columns=COLUMNS).fit(bootstrap=resamples, seed=seed)
     passed = perf_counter() - clock[0], process_time() - clock[1]
-    problem = fit._problem
-    found = problem.refit(fit._z[None], weights)
     return {
         "wall": passed[0],
         "cpu": passed[1],
         "fun": fit.fun,
         "agreement": fit.start_agreement,
-        "resampled": found.fun,
+        "resampled": fit.refit(weights)[1],
     }
 
 

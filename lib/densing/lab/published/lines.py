@@ -61,6 +61,21 @@ def fit_lines(
     }
 
 
+def exchange_table(densities: Mapping[str, pd.DataFrame], growth: Mapping[str, Estimate]) -> pd.DataFrame:
+    """Exchange rates by benchmark and reference, and the pace of each benchmark, formatted for a page.
+
+    Parameters
+    ----------
+    densities : reference to what `published_density` returned for it.
+    growth : what `joint_growth` returned.
+    """
+    rates = pd.DataFrame({name: frame.attrs["curves"].slope for name, frame in densities.items()})
+    months = pd.Series(
+        {name: f"{estimate:.1f}" for name, estimate in growth.items()}, name="months for half the size"
+    )
+    return rates.map("{:.2f}".format).join(months).rename_axis("benchmark").reset_index()
+
+
 def doubling_table(trends: Mapping[str, Mapping[str, TrendResults]]) -> pd.DataFrame:
     """Doubling times with intervals, one row a line and one column a reference, formatted for a page.
 

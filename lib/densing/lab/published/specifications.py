@@ -35,7 +35,7 @@ def specification_curve(
 ) -> pd.DataFrame:
     """Doubling times under every combination of reference, size count, estimator and minimum of benchmarks.
 
-    Minima above the number of `benchmarks` are left out.
+    Minima above the number of `benchmarks` become that number.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def specification_curve(
     ``attrs["left_out"]``; ``attrs["choices"]`` lists the values of each choice.
     """
     check_choices("estimators", estimators, ESTIMATORS)
-    min_benchmarks = [minimum for minimum in min_benchmarks if minimum <= len(benchmarks)]
+    min_benchmarks = sorted({min(minimum, len(benchmarks)) for minimum in min_benchmarks})
     rows, left_out = [], 0
     for reference, count, minimum in product(references, parameters, min_benchmarks):
         frame = published_density(models, reference, benchmarks, count, minimum, **setting)

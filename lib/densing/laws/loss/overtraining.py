@@ -88,3 +88,14 @@ def size_ratio_of_multiplier(multiplier, reference=20.0, *, a, b, eta):
     exponent = 2 * np.asarray(eta, dtype=float)
     gap = lambda m: a + b * np.asarray(m, dtype=float) ** -exponent  # noqa: E731
     return (gap(reference) / gap(multiplier)) ** (1 / exponent)
+
+
+def price_of_multiplier(multiplier, *, a, b, eta):
+    """Training FLOPs for a given loss at `multiplier` tokens per parameter, over those at the best multiplier.
+
+    The same for every loss: (g(M) / g(M*))^(1/eta) with g(M) = a M^eta + b M^-eta, of which M* is the minimum.
+    """
+    bracket = lambda m: a * m**eta + b * m**-eta  # noqa: E731
+    return (
+        bracket(np.asarray(multiplier, dtype=float)) / bracket(optimal_multiplier(a=a, b=b, eta=eta))
+    ) ** (1 / eta)

@@ -1,0 +1,1 @@
+"""The published over-trained runs, and fits to compare the paper's with."""
