@@ -26,6 +26,12 @@
         watcher.observe(box);
       }),
     );
+  // numbers, dates and intervals stay on one line; sentences wrap
+  const keepShort = () =>
+    document.querySelectorAll(".bd-content table td").forEach((cell) => {
+      cell.classList.toggle("short", cell.textContent.trim().length <= 18);
+    });
+  document.addEventListener("DOMContentLoaded", keepShort);
   document.addEventListener("DOMContentLoaded", watch);
   window.addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(watch));
 })();

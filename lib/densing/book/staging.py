@@ -152,15 +152,13 @@ def _fill(text: str, markers: dict[str, str], name: str) -> str:
 def _contents(root: Path, pages: Sequence[Page]) -> str:
     """The table of contents without chapters that have no page yet (a first run that failed), and parts left empty."""
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    absent = set()
+    shown = {f"chapters/{p.chapter.part}/{p.chapter.slug}" for p in pages if p.notebook.is_file()}
     for page in pages:
         name = f"chapters/{page.chapter.part}/{page.chapter.slug}"
         if not any(entry["file"] == name for entries in _lists(toc) for entry in entries):
             raise InputError(f"_toc.yml: has no line '- file: {name}'")
-        if not page.notebook.is_file():
-            absent.add(name)
     for entries in _lists(toc):
-        entries[:] = [entry for entry in entries if entry["file"] not in absent]
+        entries[:] = [e for e in entries if e["file"] in shown or (root / f"{e['file']}.md").is_file()]
     if "parts" in toc:
         toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
     return yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)

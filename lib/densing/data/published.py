@@ -78,7 +78,7 @@ def validate_table(name: str, frame: "pd.DataFrame") -> "pd.DataFrame":
     ------
     InputError : names the column, the first offending row and the check that failed.
     """
-    from pandera.errors import SchemaError
+    from pandera.errors import SchemaError, SchemaErrors
 
     from densing.data.schemas import SCHEMAS
 
@@ -86,5 +86,5 @@ def validate_table(name: str, frame: "pd.DataFrame") -> "pd.DataFrame":
         return frame
     try:
         return SCHEMAS[name].validate(frame)
-    except SchemaError as error:
+    except (SchemaError, SchemaErrors) as error:
         raise InputError(f"{name}: {' '.join(str(error).split())}") from error
