@@ -67,6 +67,7 @@ _SCHEMA = {
                     "properties": {"unit": {"type": "string"}, "text": {"type": "string"}},
                 },
             },
+            "show": {"type": "array", "minItems": 1, "items": {"type": "string"}},
             "criterion": {
                 "type": "object",
                 "additionalProperties": False,
@@ -102,6 +103,7 @@ class Claim:
     """One registered claim; fields as in ``data/claims.yml``.
 
     `quantities` maps each name the criterion may use to its unit and meaning; the first is shown in the ledger.
+    `show` names the quantities that stand beside the verdict (the first quantity where it is empty).
     `history` lists earlier hashes of the criterion, oldest first, each with the date and reason of its end.
     """
 
@@ -117,6 +119,7 @@ class Claim:
     registered: str
     hash: str
     pending: str | None = None
+    show: tuple[str, ...] = ()
     history: tuple[dict, ...] = field(default=())
 
     @property
@@ -153,10 +156,16 @@ def load_claims(path: str | Path | None = None) -> list[Claim]:
         raise InputError(f"{path.name}: {place}: {'.'.join(map(str, list(error.path)[1:]))} {error.message}")
     claims, seen = [], set()
     for entry in entries:
-        claim = Claim(**{**entry, "history": tuple(entry.get("history", ()))})
+        lists = {key: tuple(entry.get(key, ())) for key in ("history", "show")}
+        claim = Claim(**{**entry, **lists})
         if claim.id in seen:
             raise InputError(f"{path.name}: {claim.id} stands twice")
         seen.add(claim.id)
+        for name in claim.show:
+            if name not in claim.quantities:
+                raise InputError(
+                    f"{path.name}: {claim.id}: show: {name!r} is not one of {', '.join(claim.quantities)}"
+                )
         expected = criterion_hash(claim.criterion)
         if claim.hash != expected:
             raise InputError(

@@ -196,9 +196,14 @@ def _chapter_link(page: Page) -> str:
 
 def _short_measure(row: LedgerRow) -> str:
     claim = row.claim
-    if row.measured is None:
+    if row.all_measured is None:
         return f"*({_plain(claim.pending)})*" if claim.pending else ""
-    return f"*Published: {_plain(claim.published['text'])}; here: {row.measured_text}.*"
+    found = []
+    for name in claim.show or (claim.headline,):
+        quantity = claim.quantities[name]
+        shown = format_measured(row.all_measured[name], quantity["unit"])
+        found.append(f"{_plain(quantity['text'])} **{shown}**")
+    return f"*Published:* {_plain(claim.published['text'])}. *Here:* {'; '.join(found)}."
 
 
 def _source(row: LedgerRow) -> str:
