@@ -98,7 +98,7 @@ def test_the_ledger_refuses_a_measurement_of_another_chapters_claim():
 
 
 def as_entry(claim: Claim) -> dict:
-    entry = {k: v for k, v in vars(claim).items() if v is not None and k != "history"}
+    entry = {k: v for k, v in vars(claim).items() if v is not None and k not in ("history", "show")}
     return entry
 
 

@@ -5,15 +5,30 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "over_trained": [
+        "over_training.charts": [
+            "cost_chart",
+            "design_chart",
+            "efficiency_chart",
+            "error_chart",
+            "parallel_chart",
+            "slope_chart",
+            "subset_chart",
+        ],
+        "over_training.rivals": [
             "ERROR_LAWS",
-            "ROLES",
-            "TASKS_17",
+            "SubsetStudy",
             "error_law",
             "error_law_fits",
             "neighbouring_designs",
             "other_loss_fits",
+            "subset_study",
+        ],
+        "over_training.runs": [
+            "ROLES",
+            "TASKS_17",
+            "forecast_targets",
             "over_trained_runs",
+            "small_runs",
             "target_errors",
         ],
         "published.charts": [
@@ -23,7 +38,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "null_chart",
             "specification_chart",
         ],
-        "fitting.charts": ["coverage_chart", "error_chart", "exponents_chart", "speed_table", "trace_chart"],
+        "fitting.charts": [
+            "constants_table",
+            "coverage_chart",
+            "error_chart",
+            "exponents_chart",
+            "speed_table",
+            "trace_chart",
+        ],
+        "fitting.constants": ["BESIROGLU", "HOFFMANN_PRINTED", "HOFFMANN_UNROUNDED"],
         "fitting.coverage": ["coverage_specs", "coverage_table"],
         "fitting.speed": ["chinchilla_runs", "speed_specs", "trace_specs"],
         "published.curves": ["CHANCE", "CORE5", "ORIGIN", "REFERENCES", "ReferenceCurves"],

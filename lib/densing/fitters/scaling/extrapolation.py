@@ -16,7 +16,7 @@ _LEAST_TEST = 3
 
 
 def extrapolation_error(
-    law: base.Law | str,
+    law: base.Law | str | Sequence[base.Law | str],
     data: pd.DataFrame,
     *,
     by: str,
@@ -27,13 +27,14 @@ def extrapolation_error(
     weights: str | None = None,
     **options,
 ) -> pd.DataFrame:
-    """Error on the runs at or above a cut, of a law fitted to the runs below it, and of three naive rules.
+    """Error on the runs at or above a cut, of laws fitted to the runs below it, and of three naive rules.
 
     Parameters
     ----------
+    law : a law or several; each takes the entries of `columns` that are its inputs.
     by : column that orders runs by cost (compute).
     cut : one or more values of that column; or `folds`, a number of cuts at equal shares of the runs (rolling origin).
-    columns, groups, weights : as in `ScalingLaw`; `groups` and `weights` are column names here.
+    columns, groups, weights : as in `ScalingLaw`; `weights` is a column name here.
     options : of `ScalingLaw.fit`; ``bootstrap`` defaults to 200 (coverage needs it).
 
     Returns
@@ -46,30 +47,31 @@ def extrapolation_error(
     ------
     InputError : neither or both of `cut` and `folds`, or a cut that leaves too few runs on a side.
     """
-    law = base.get(law) if isinstance(law, str) else law
+    laws = [base.get(one) if isinstance(one, str) else one for one in _as_list(law)]
     check_columns("by: data", data.columns, [by])
-    own = {name: column for name, column in columns.items() if name in (*law.inputs, "y")}
-    values = data[by].to_numpy(dtype=float)
+    values, observed = data[by].to_numpy(dtype=float), data[columns["y"]].to_numpy(dtype=float)
+    least = max(len(one.parameters) for one in laws) + 1
     rows = []
     for at in _cuts(values, cut, folds):
         below = values < at
-        if (~below).sum() < _LEAST_TEST or below.sum() < len(law.parameters) + 1:
+        if (~below).sum() < _LEAST_TEST or below.sum() < least:
             raise InputError(
                 f"cut = {at:g}: leaves {below.sum()} runs to fit and {(~below).sum()} to test; needs at least "
-                f"{len(law.parameters) + 1} and {_LEAST_TEST}"
+                f"{least} and {_LEAST_TEST}"
             )
-        train, test = data[below], data[~below]
-        fit = ScalingLaw(law, train, columns=own, groups=_part(groups, below), weights=weights).fit(
-            **({"bootstrap": 200} | options)
-        )
-        observed = test[own["y"]].to_numpy(dtype=float)
-        prediction = fit.get_prediction(test)
-        ends = prediction.prediction_int(_LEVEL)
-        covered = ((observed >= ends[:, 0]) & (observed <= ends[:, 1])).mean()
-        rows.append(_errors(law.name, at, prediction.predicted_mean, observed, covered, below))
+        new = observed[~below]
+        for one in laws:
+            problem = ScalingLaw(
+                one, data[below], columns=_own(one, columns), groups=_part(groups, below), weights=weights
+            )
+            prediction = problem.fit(**({"bootstrap": 200} | options)).get_prediction(data[~below])
+            ends = prediction.prediction_int(_LEVEL)
+            covered = ((new >= ends[:, 0]) & (new <= ends[:, 1])).mean()
+            rows.append(_errors(one.name, at, prediction.predicted_mean, new, covered, below))
         for name, rule in NAIVE_RULES.items():
-            naive = rule(values[below], train[own["y"]].to_numpy(dtype=float), values[~below])
-            rows.append(_errors(name, at, naive, observed, np.nan, below))
+            rows.append(
+                _errors(name, at, rule(values[below], observed[below], values[~below]), new, np.nan, below)
+            )
     return pd.DataFrame(rows)
 
 
@@ -104,20 +106,14 @@ def compare(
     laws = [base.get(law) if isinstance(law, str) else law for law in laws]
     if not laws:
         raise InputError("laws: must name at least one law")
-    tables, scores = [], {}
+    kwargs = dict(by=by, columns=columns, cut=cut, folds=folds, groups=groups, weights=weights)
+    errors = extrapolation_error(laws, data, **kwargs, **options)
+    scores = {}
     for law in laws:
-        kwargs = dict(by=by, columns=columns, cut=cut, folds=folds, groups=groups, weights=weights)
-        tables.append(extrapolation_error(law, data, **kwargs, **options))
-        own = {name: column for name, column in columns.items() if name in (*law.inputs, "y")}
-        whole = ScalingLaw(law, data, columns=own, groups=groups, weights=weights).fit(
-            **(options | {"bootstrap": 0})
-        )
-        scores[law.name] = (
-            _aicc(whole, data[own["y"]].to_numpy(dtype=float)),
-            whole.nobs - whole.df_resid,
-            whole.nobs,
-        )
-    errors = pd.concat(tables).drop_duplicates(["model", "cut"])
+        problem = ScalingLaw(law, data, columns=_own(law, columns), groups=groups, weights=weights)
+        whole = problem.fit(**(options | {"bootstrap": 0}))
+        aicc = _aicc(whole, data[columns["y"]].to_numpy(dtype=float))
+        scores[law.name] = (aicc, whole.nobs - whole.df_resid, whole.nobs)
     table = errors.groupby("model", sort=False).agg(
         mae_rel=("mae_rel", "mean"),
         bias_rel=("bias_rel", "mean"),
@@ -139,6 +135,14 @@ def _cuts(values, cut, folds) -> list[float]:
     check_range("folds", folds, 1, 100, integer=True)
     # Shares of runs from one half on: a law that has seen less is another question.
     return [float(np.quantile(values, share)) for share in np.linspace(0.5, 1, folds + 1)[:-1]]
+
+
+def _as_list(law) -> list:
+    return [law] if isinstance(law, str | base.Law) else list(law)
+
+
+def _own(law, columns: Mapping[str, str]) -> dict[str, str]:
+    return {name: column for name, column in columns.items() if name in (*law.inputs, "y")}
 
 
 def _part(groups, below):

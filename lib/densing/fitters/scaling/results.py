@@ -165,12 +165,19 @@ class ScalingLawResults:
         return self.fittedvalues if exog is None else self.law.value(self._theta, self._inputs(exog))
 
     def get_prediction(self, exog, method: str = "bootstrap") -> Prediction:
-        """Prediction at new inputs with intervals; ``"bca"`` corrects those of the curve for bias and skewness."""
-        check_choice("method", method, ("bootstrap", "bca"))
+        """Prediction at new inputs with intervals.
+
+        Parameters
+        ----------
+        exog : as in `predict`.
+        method : of the curve's interval: ``"bootstrap"`` (as ``"wald"`` where the fit has no resamples), ``"bca"`` or
+            ``"wald"`` (delta method).
+        """
+        check_choice("method", method, ("bootstrap", "bca", "wald"))
         x = self._inputs(exog)
         mean = self.law.value(self._theta, x)
         left_out = self.law.value(self._left_out, x) if method == "bca" else None
-        if self.bootstrap_params is None:
+        if self.bootstrap_params is None or method == "wald":
             gradient = self.law.jacobian(self._theta, x)
             draws = normal_draws(mean, gradient, self.wald, self.scale == "log")
         else:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from densing.fitters.scaling.baselines import NAIVE_RULES
+from densing.fitters.scaling.results import ScalingLawResults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,17 +66,19 @@ def trace_chart(trace: pd.DataFrame) -> "Figure":
 
 
 def coverage_chart(coverage: pd.DataFrame, data_sets: int) -> "Figure":
-    """Coverage of each quantity by both kinds of interval, with its binomial interval; `coverage_table` makes it."""
+    """Coverage of each quantity by three kinds of interval, with its binomial interval; `coverage_table` makes it."""
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(figsize=(5.2, 3.2))
+    fig, axes = plt.subplots(figsize=(5.2, 3.8))
     axes.axvspan(0.90, 0.98, color="C2", alpha=0.12, lw=0)
     axes.axvline(0.95, color=_GRAY, lw=1)
     height = np.arange(len(coverage))[::-1]
-    for method, label, shift, color in (
-        ("percentile", "percentile", 0.15, "C0"),
-        ("bca", "BCa", -0.15, "C1"),
-    ):
+    looks = (
+        ("percentile", "percentile", 0.22, "C0"),
+        ("bca", "BCa", 0.0, "C1"),
+        ("wald", "curvature", -0.22, _GRAY),
+    )
+    for method, label, shift, color in looks:
         share = coverage[method]
         error = 1.96 * np.sqrt(share * (1 - share) / data_sets)
         axes.errorbar(share, height + shift, xerr=error, fmt="o", color=color, label=label)
@@ -109,6 +112,19 @@ def error_chart(errors: pd.DataFrame) -> "Figure":
     axes.minorticks_off()
     fig.legend(loc="outside lower center", ncols=2, fontsize=8.5)
     return fig
+
+
+def constants_table(fit: ScalingLawResults, **published: dict[str, float]) -> pd.DataFrame:
+    """Fitted parameters with 95 % intervals, beside published ones: column title to values by name."""
+    ends = fit.conf_int(0.95)
+    columns = {
+        "Parameter": list(fit.params.index),
+        "Found here": [f"{value:.5g}" for value in fit.params],
+        "95 % interval": [f"{lower:.4g} to {upper:.4g}" for lower, upper in ends.to_numpy()],
+    }
+    for title, values in published.items():
+        columns[title] = [f"{values[name]:.5g}" for name in fit.params.index]
+    return pd.DataFrame(columns)
 
 
 def speed_table(speed: pd.DataFrame) -> pd.DataFrame:

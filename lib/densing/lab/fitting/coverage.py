@@ -16,7 +16,7 @@ from densing.lab.runs import RunSpec
 from densing.lab.sweeps import run_sweep
 
 QUANTITIES = ("A", "B", "E", "alpha", "beta", "prediction")
-METHODS = ("percentile", "bca")
+METHODS = ("percentile", "bca", "wald")
 LEVEL = 0.95
 _TOGETHER = 5  # data sets of one recorded run
 _BEYOND = 10.0  # the predicted run's compute over the largest in the data
@@ -42,7 +42,7 @@ def simulate(
 
     Returns
     -------
-    For each of `QUANTITIES` the estimate and both ends of the percentile and the BCa interval.
+    For each of `QUANTITIES` the estimate and both ends of the percentile, the BCa and the Wald interval.
     """
     check_range("index", index, 0, integer=True)
     rng = np.random.default_rng([20_240, index])
@@ -52,7 +52,7 @@ def simulate(
     fit = ScalingLaw("chinchilla", data, columns=COLUMNS).fit(bootstrap=resamples, seed=index)
     point = _target(truth, runs)
     row: dict[str, float] = {}
-    for method, name in zip(("bootstrap", "bca"), METHODS, strict=True):
+    for method, name in zip(("bootstrap", "bca", "wald"), METHODS, strict=True):
         ends = fit.conf_int(LEVEL, method)
         prediction = fit.get_prediction(point, method)
         curve = prediction.conf_int(LEVEL)[0]

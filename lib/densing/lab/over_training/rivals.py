@@ -35,29 +35,14 @@ def other_loss_fits(runs: pd.DataFrame) -> pd.DataFrame:
     small = small_runs(runs)
     five, at_20 = runs[runs["role"] == "five"], small[small["planned_multiplier"] == 20]
     robust = {"bootstrap": 0}  # the fitter's default: Huber loss on logarithms
+    ours, free, squares, huber = "over-training", "Chinchilla, free exponents", "squares", "Huber, logarithms"
     plans = [
-        ("over-training", "the published five", "squares", "overtraining", five, _BY_FLOPS, _SQUARES),
-        (
-            "power law in C",
-            "the four at M = 20",
-            "squares",
-            "power_constant",
-            at_20,
-            {"x": "flops", "y": "loss"},
-            _SQUARES,
-        ),
-        ("over-training", "all small runs", "squares", "overtraining", small, _BY_FLOPS, _SQUARES),
-        ("over-training", "all small runs", "Huber, logarithms", "overtraining", small, _BY_FLOPS, robust),
-        ("Chinchilla, free exponents", "all small runs", "squares", "chinchilla", small, _BY_SIZE, _SQUARES),
-        (
-            "Chinchilla, free exponents",
-            "all small runs",
-            "Huber, logarithms",
-            "chinchilla",
-            small,
-            _BY_SIZE,
-            robust,
-        ),
+        (ours, "the published five", squares, "overtraining", five, _BY_FLOPS, _SQUARES),
+        ("power law in C", "the four at M = 20", squares, "power_constant", at_20, _IN_FLOPS, _SQUARES),
+        (ours, "all small runs", squares, "overtraining", small, _BY_FLOPS, _SQUARES),
+        (ours, "all small runs", huber, "overtraining", small, _BY_FLOPS, robust),
+        (free, "all small runs", squares, "chinchilla", small, _BY_SIZE, _SQUARES),
+        (free, "all small runs", huber, "chinchilla", small, _BY_SIZE, robust),
     ]
     rows = []
     for title, fitted_to, objective, law, rows_of, columns, options in plans:
