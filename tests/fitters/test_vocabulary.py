@@ -4,7 +4,13 @@ import pytest
 
 from densing.data import load_published
 from densing.errors import ExternalDataMissing
-from densing.fitters import DerivativeVocabulary, IsoFlopVocabulary, ParametricVocabulary, huber_sum
+from densing.fitters import (
+    DerivativeVocabulary,
+    IsoFlopVocabulary,
+    ParametricVocabulary,
+    huber_sum,
+    quadratic_optimum,
+)
 from densing.laws import RELEASED, ParametricCoefficients, get, tokens_per_character
 
 SIZES = {
@@ -135,6 +141,28 @@ def test_published_runs_under_both_conventions(published):
 def test_isoflop_and_derivative_on_the_published_runs(published):
     assert IsoFlopVocabulary(draws=0).fit(published).coefficients.gamma == pytest.approx(0.8713, abs=1e-3)
     assert DerivativeVocabulary(draws=0).fit(published).coefficients.gamma == pytest.approx(0.8377, abs=1e-3)
+
+
+def test_what_the_chapter_says_about_the_published_runs(published):
+    late = IsoFlopVocabulary(min_flops=2.18e17, draws=200).fit(published).estimate("gamma")
+    assert late.value == pytest.approx(0.94, abs=0.005) and late.upper > 1
+    anchored = DerivativeVocabulary(draws=0).fit(published)
+    assert anchored.coefficients.anchor_nv == 10_240 * 512
+    assert anchored.optimal_vocabulary(70e9).value == pytest.approx(389_000, rel=2e-3)
+    implied = published["flops"] / 6 / (published["params_non_vocab"] + published["params_vocab"])
+    counted = published["train_characters"] * tokens_per_character(published["vocab_size"])
+    assert np.abs(implied / counted - 1).max() < 1e-7
+    extra = tokens_per_character(published["vocab_size"] / 1_000) / tokens_per_character(
+        published["vocab_size"]
+    )
+    assert 2.6 < extra.min() < 2.75 and 2.95 < extra.max() < 3.05
+    largest = published[published["params_non_vocab"] == published["params_non_vocab"].max()]
+    for budget in (1e20, 2e20, 3e20):
+        losses = {
+            v: np.interp(np.log(budget), np.log(run["flops"]), run["unigram_normalised_loss_nats"])
+            for v, run in largest.sort_values("flops").groupby("vocab_size")
+        }
+        assert 21_000 < quadratic_optimum(list(losses), list(losses.values()), draws=2).optimum.value < 25_000
 
 
 @pytest.mark.parametrize(

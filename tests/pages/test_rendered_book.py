@@ -36,12 +36,10 @@ def test_images_have_alternative_text(book):
 @pytest.mark.parametrize("theme", THEMES)
 def test_no_serious_barrier(seen, theme):
     """No violation that axe calls serious or critical."""
-    assert (
-        _per_page(
-            seen, lambda notes: [v for v in notes["axe"][theme] if v["impact"] in ("serious", "critical")]
-        )
-        == {}
+    barriers = _per_page(
+        seen, lambda n: [v for v in n["axe"][theme] if v["impact"] in ("serious", "critical")]
     )
+    assert barriers == {}
 
 
 def test_no_page_scrolls_sideways(seen):

@@ -178,11 +178,11 @@ def compression_curve(
 
     Returns
     -------
-    vocabulary size to tokens per character of the held-out texts.
+    vocabulary size to tokens per character of the held-out texts; sizes that the texts do not support are left out.
 
     Raises
     ------
-    InputError : too few texts, or a vocabulary that they do not support (states the size reached).
+    InputError : too few texts, or a smallest vocabulary that they do not support (states the size reached).
     """
     check_range("held_out", held_out, 2, 100, integer=True)
     texts = list(texts)
@@ -192,8 +192,13 @@ def compression_curve(
     training = [text for i, text in enumerate(texts) if i % held_out]
     characters = sum(map(len, held))
     curve = {}
-    for vocab_size in vocab_sizes:
-        tokenizer = train_bpe(training, vocab_size, reserved=0)
+    for vocab_size in sorted(vocab_sizes):
+        try:
+            tokenizer = train_bpe(training, vocab_size, reserved=0)
+        except InputError:
+            if not curve:
+                raise
+            break
         encoded = tokenizer.encode_batch_fast(held, add_special_tokens=False)
         curve[vocab_size] = sum(len(encoding.ids) for encoding in encoded) / characters
     return curve

@@ -128,7 +128,7 @@ def ladder_chart(
         )
     ax.set(xscale="log", xlabel="vocabulary, entries", ylabel=label)
     _entries(ax)
-    ax.set_xlim(250, 4 * VOCABULARY_SIZES[-1])
+    ax.set_xlim(250, 3.6 * VOCABULARY_SIZES[-1])
     return fig
 
 
@@ -154,9 +154,7 @@ def own_growth_chart(optima: Mapping[str, QuadraticOptimum], n_nv: np.ndarray, w
         textcoords="offset points",
         color="C0",
     )
-    ax.annotate(
-        "our optima", (n_nv[-1], values[0][-1]), xytext=(8, -4), textcoords="offset points", color="C3"
-    )
+    ax.annotate("our optima", (0.03, 0.36), xycoords="axes fraction", color="C3")
     ax.set(
         xscale="log", yscale="log", xlabel="non-vocabulary parameters", ylabel="optimal vocabulary parameters"
     )
@@ -173,19 +171,13 @@ def two_losses_chart(ladder: pd.DataFrame) -> "Figure":
         "bits_per_character": "bits per character\nabove their minimum",
     }
     means = ladder.groupby(["size", "vocab_size"], sort=False)[list(labels)].mean().reset_index()
-    for (size, group), colour in zip(means.groupby("size", sort=False), _colours(), strict=False):
+    for i, ((size, group), colour) in enumerate(
+        zip(means.groupby("size", sort=False), _colours(), strict=False)
+    ):
+        axes[0].annotate(size, (0.4, 0.88 - 0.12 * i), xycoords="axes fraction", color=colour)
         for ax, metric in zip(axes, labels, strict=True):
             values = group[metric] - group[metric].min()
             ax.plot(group["vocab_size"], values, "o-", color=colour, lw=1.3, ms=4)
-            if ax is axes[0]:
-                ax.annotate(
-                    size,
-                    (group["vocab_size"].iloc[-1], values.iloc[-1]),
-                    xytext=(6, -3),
-                    textcoords="offset points",
-                    color=colour,
-                    fontsize=9,
-                )
     for ax, label in zip(axes, labels.values(), strict=True):
         ax.set(xscale="log", ylabel=label)
         ax.set_xlim(250, 1.6 * VOCABULARY_SIZES[-1])
@@ -205,12 +197,14 @@ def compression_chart(curve: Mapping[int, float], compression: tuple[float, floa
     ax.plot(list(curve), list(curve.values()), "o", color="C3")
     ax.plot(grid, own, color="C3", lw=1.2)
     ax.plot(grid, released, "--", color=_GRAY)
-    ax.annotate("this text", (grid[3], own[3]), xytext=(8, 6), textcoords="offset points", color="C3")
-    ax.annotate(
-        "released f(V)", (grid[3], released[3]), xytext=(-2, -18), textcoords="offset points", color=_GRAY
-    )
+    for text, curve_of, colour, shift in (
+        ("this text", own, "C3", 8),
+        ("released f(V)", released, _GRAY, -18),
+    ):
+        place = (grid[-1], curve_of[-1])
+        ax.annotate(text, place, xytext=(0, shift), textcoords="offset points", color=colour, ha="right")
     ax.set(xscale="log", xlabel="vocabulary, entries", ylabel="tokens a character", ylim=(0, None))
-    ax.set_xticks(list(curve), [str(v) for v in curve])
+    ax.set_xticks(list(curve), [str(v) for v in curve], rotation=30)
     ax.minorticks_off()
     return fig
 
@@ -220,7 +214,7 @@ def _colours() -> tuple[str, ...]:
 
 
 def _entries(ax: "Axes") -> None:
-    ax.set_xticks(VOCABULARY_SIZES, [str(v) for v in VOCABULARY_SIZES])
+    ax.set_xticks(VOCABULARY_SIZES, [str(v) for v in VOCABULARY_SIZES], rotation=30)
     ax.minorticks_off()
 
 

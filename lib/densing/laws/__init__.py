@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "base": ["Law", "Parameter", "get", "names"],
+        "base": ["Law", "Parameter", "get", "known_laws"],
         "capability.decay": ["exponential", "exponential_decay"],
         "capability.growth": [
             "DAYS_PER_MONTH",

@@ -33,7 +33,7 @@ _HOMES = {
 }
 
 
-def names() -> list[str]:
+def known_laws() -> list[str]:
     """Names of all laws that `get` knows."""
     return list(_HOMES)
 

@@ -108,15 +108,7 @@ class OverTrainingResults:
         ------
         InputError : a size above `params_optimal`, or a value that is not positive.
         """
-        check_range("params_optimal", params_optimal, 0, open_low=True)
-        check_range("level", level, 0, 1, open_low=True, open_high=True)
-        if multiplier is not None:
-            check_range("multiplier", multiplier, 0, open_low=True)
-        (size,) = _sizes(params_small=params_small)
-        if (size > params_optimal).any():
-            raise InputError(
-                f"params_small = {size.max():g}: must be at most params_optimal = {params_optimal:g}"
-            )
+        size = self._check_cost(params_small, params_optimal, multiplier, level)
         theta = self.loss.params
         tokens, extra, even = _cost(
             {n: np.array([[theta[n]]]) for n in theta.index}, size, params_optimal, multiplier
@@ -138,6 +130,58 @@ class OverTrainingResults:
             for name, drawn in (("tokens", drawn_tokens), ("break_even_tokens", drawn_even)):
                 frame[f"{name}_lower"], frame[f"{name}_upper"] = _ends(drawn, level)
         return frame
+
+    def lifetime_cost(
+        self,
+        params_small: float,
+        params_optimal: float,
+        served: ArrayLike,
+        *,
+        multiplier: float | None = None,
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Training and serving FLOPs of a smaller model of equal loss, over those of the model that sets the loss.
+
+        Parameters
+        ----------
+        params_small, params_optimal, multiplier, level : as in `overtraining_cost`.
+        served : tokens that are served, at or above zero.
+
+        Returns
+        -------
+        One row a number of served tokens: served, ratio and, with resamples, the ends of its interval (lower, upper).
+        """
+        self._check_cost(params_small, params_optimal, multiplier, level)
+        served = np.atleast_1d(np.asarray(served, dtype=float))
+        if not (np.isfinite(served) & (served >= 0)).all():
+            raise InputError("served: must be finite numbers, 0 or above")
+
+        def ratio(theta):
+            tokens, extra, _ = _cost(theta, np.array([float(params_small)]), params_optimal, multiplier)
+            whole = 6 * params_small * tokens - extra
+            return (whole + extra + 2 * params_small * served) / (whole + 2 * params_optimal * served)
+
+        theta = self.loss.params
+        frame = pd.DataFrame(
+            {"served": served, "ratio": ratio({n: np.array([[theta[n]]]) for n in theta.index})[0]}
+        )
+        if self.loss.bootstrap_params is not None:
+            drawn = ratio({n: v[:, None] for n, v in self._draws.items()})
+            frame["lower"], frame["upper"] = _ends(drawn, level)
+        return frame
+
+    @staticmethod
+    def _check_cost(params_small, params_optimal, multiplier, level) -> np.ndarray:
+        check_range("params_optimal", params_optimal, 0, open_low=True)
+        check_range("level", level, 0, 1, open_low=True, open_high=True)
+        if multiplier is not None:
+            check_range("multiplier", multiplier, 0, open_low=True)
+        (size,) = _sizes(params_small=params_small)
+        if (size > params_optimal).any():
+            raise InputError(
+                f"params_small = {size.max():g}: must be at most params_optimal = {params_optimal:g}"
+            )
+        return size
 
     @cached_property
     def _draws(self) -> dict[str, np.ndarray]:

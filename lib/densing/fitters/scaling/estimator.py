@@ -62,7 +62,7 @@ class ScalingLaw:
     ):
         law = base.get(law) if isinstance(law, str) else law
         if not isinstance(law, base.Law):
-            raise InputError(f"law = {law!r}: must be a law or one of {', '.join(base.names())}")
+            raise InputError(f"law = {law!r}: must be a law or one of {', '.join(base.known_laws())}")
         self._rows = frames.read_rows(law, data, columns, weights, groups)
         self.law = law.resolve(dict(zip(law.inputs, self._rows.x, strict=True)))
         self.columns = dict(columns)

@@ -10,6 +10,7 @@ from densing.checks import check_range
 from densing.fitters.scaling.intervals import bca, percentile
 
 _OBSERVATIONS = 4_000  # draws of a new run's loss, at least
+_NUMBERS = 5_000_000  # of them held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +43,14 @@ class Prediction:
         check_range("level", level, 0, 1, open_low=True, open_high=True)
         rng = np.random.default_rng([self.seed, 6])
         repeats = -(-_OBSERVATIONS // len(self.draws))
-        draws = np.tile(self.draws, (repeats, 1))
-        noise = self.residuals[rng.integers(0, len(self.residuals), draws.shape)]
-        new = draws * np.exp(noise) if self.multiplicative else draws + noise
-        return np.stack(percentile(new, level), axis=1)
+        width = max(1, _NUMBERS // (repeats * len(self.draws)))
+        ends = []
+        for at in range(0, self.draws.shape[1], width):
+            draws = np.tile(self.draws[:, at : at + width], (repeats, 1))
+            noise = self.residuals[rng.integers(0, len(self.residuals), draws.shape)]
+            new = draws * np.exp(noise) if self.multiplicative else draws + noise
+            ends.append(np.stack(percentile(new, level), axis=1))
+        return np.concatenate(ends)
 
     def summary_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Mean, its standard error, the interval of the curve (mean_ci) and of a new run (obs_ci)."""

@@ -1,5 +1,6 @@
 """Charts and tables of what the fitter does. Colours are those of the style in force (C0, C1, ...)."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,15 +115,17 @@ def error_chart(errors: pd.DataFrame) -> "Figure":
     return fig
 
 
-def constants_table(fit: ScalingLawResults, **published: dict[str, float]) -> pd.DataFrame:
+def constants_table(
+    fit: ScalingLawResults, published: Mapping[str, Mapping[str, float]] | None = None
+) -> pd.DataFrame:
     """Fitted parameters with 95 % intervals, beside published ones: column title to values by name."""
     ends = fit.conf_int(0.95)
     columns = {
         "Parameter": list(fit.params.index),
-        "Found here": [f"{value:.5g}" for value in fit.params],
+        "Estimate": [f"{value:.5g}" for value in fit.params],
         "95 % interval": [f"{lower:.4g} to {upper:.4g}" for lower, upper in ends.to_numpy()],
     }
-    for title, values in published.items():
+    for title, values in (published or {}).items():
         columns[title] = [f"{values[name]:.5g}" for name in fit.params.index]
     return pd.DataFrame(columns)
 

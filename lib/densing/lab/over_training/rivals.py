@@ -9,10 +9,12 @@ import pandas as pd
 from densing.checks import check_choice, check_range
 from densing.fitters.overtraining.subsets import fit_subsets, identifying_subsets
 from densing.fitters.scaling.estimator import ScalingLaw
+from densing.fitters.scaling.results import ScalingLawResults
 from densing.lab.over_training.runs import small_runs, target_errors, targets_of
 
 ERROR_LAWS = ("exponential decay", "logistic", "straight line", "isotonic", "constant")
 
+_PARTS = ("errors", "free_errors", "all_sizes")
 _SQUARES = {"loss": "squared", "scale": "identity", "bootstrap": 0}
 _BY_FLOPS = {"compute": "flops", "multiplier": "multiplier", "y": "loss"}
 _IN_FLOPS = {"x": "flops", "y": "loss"}
@@ -169,3 +171,73 @@ def subset_study(runs: pd.DataFrame, share: float = 1.0, seed: int = 0) -> Subse
     present = [(kind[subsets] == k).any(axis=1) for k in range(kind.max() + 1)]
     errors = [target_errors(runs, fits).max(axis=1) for fits in (bounded, free)]
     return SubsetStudy(count, *errors, np.all(present, axis=0))
+
+
+def subset_summary(studies: Mapping[str, SubsetStudy], limit: float = 5.0) -> dict[str, float]:
+    """Medians and shares of the forecast errors of `subset_study`, for each training set and for all subsets together.
+
+    Returns
+    -------
+    median_error_pct and share_within_5 (the share of errors of at most `limit`) of all and, followed by ``_<name>``, of each
+    set; subsets, the number fitted; median_error_pct_four_sizes and median_error_pct_unbounded.
+    """
+    every = {part: np.concatenate([getattr(s, part) for s in studies.values()]) for part in _PARTS}
+    found = {
+        "subsets": len(every["errors"]),
+        "median_error_pct_four_sizes": np.median(every["errors"][every["all_sizes"]]),
+        "median_error_pct_unbounded": np.median(every["free_errors"]),
+    }
+    for ending, errors in {"": every["errors"]} | {
+        f"_{name}": study.errors for name, study in studies.items()
+    }.items():
+        found |= {
+            f"median_error_pct{ending}": np.median(errors),
+            f"share_within_5{ending}": np.mean(errors <= limit),
+        }
+    return found
+
+
+def robust_fit(
+    runs: pd.DataFrame, least_multiplier: float = 0
+) -> tuple[pd.DataFrame, np.ndarray, ScalingLawResults]:
+    """The loss law fitted to all small runs by Huber's loss on logarithms: the runs, their residuals ln L, and the fit."""
+    small = small_runs(runs)
+    small = small[small["planned_multiplier"] >= least_multiplier].reset_index(drop=True)
+    fit = ScalingLaw("overtraining", small.drop(columns="run"), columns=_BY_FLOPS).fit(bootstrap=0)
+    return small, np.log(small["loss"].to_numpy() / fit.predict(small)), fit
+
+
+def planted_subset_errors(
+    runs: pd.DataFrame, *, least_multiplier: float = 0, subsets: int = 5_000, repeats: int = 4, seed: int = 0
+) -> dict[str, float]:
+    """How well subsets of five would predict if the law were exactly true, and the runs scattered around it as they do.
+
+    The law is fitted to all small runs robustly, the scatter taken from the median absolute residual; then runs are
+    made up from the fitted law with normal errors of that size, and subsets of them predict what the fitted law says of
+    the two targets.
+
+    Parameters
+    ----------
+    runs : of one training set, from `over_trained_runs`.
+    least_multiplier : small runs below are left out of everything.
+    subsets : at most so many, chosen at random. repeats : made-up tables.
+
+    Returns
+    -------
+    In per cent: scatter; observed, the median error of the real subsets; planted, that of the made-up ones.
+    """
+    check_range("subsets", subsets, 1, integer=True)
+    check_range("repeats", repeats, 1, integer=True)
+    small, residuals, fit = robust_fit(runs, least_multiplier)
+    targets, rng = targets_of(runs), np.random.default_rng([seed, 11])
+    expected, ahead = fit.predict(small), fit.predict(targets)
+    scatter = 1.4826 * np.median(np.abs(residuals - np.median(residuals)))
+    columns = [small[name].to_numpy() for name in ("params", "tokens")]
+    chosen = rng.permutation(identifying_subsets(*columns))[:subsets]
+    observed = target_errors(runs, fit_subsets(*columns, small["loss"], chosen)).max(axis=1)
+    planted = []
+    for _ in range(repeats):
+        made_up = expected * np.exp(scatter * rng.standard_normal(len(expected)))
+        predicted = fit_subsets(*columns, made_up, chosen).predict(targets["params"], targets["tokens"])
+        planted.append(100 * np.abs(predicted / ahead - 1).max(axis=1))
+    return {"scatter": 100 * scatter, "observed": np.median(observed), "planted": np.median(planted)}

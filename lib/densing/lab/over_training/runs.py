@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from densing.checks import check_columns, check_flag
+from densing.checks import check_columns, check_flag, check_range
 from densing.errors import InputError
 from densing.fitters.overtraining.results import OverTrainingResults
 from densing.fitters.overtraining.subsets import SubsetFits
+from densing.laws.capability.decay import exponential_decay
+from densing.laws.loss.overtraining import overtraining
 
 #: The tasks whose mean error the paper predicts: those that some model beats chance on by ten points.
 TASKS_17 = (
@@ -87,6 +89,37 @@ def _roles(table: pd.DataFrame) -> np.ndarray:
     return np.select([five, sixth, ~small], ["five", "sixth", "target"], "other")
 
 
+def planted_runs(
+    *,
+    sizes: Sequence[float] = (1e7, 4e7, 1.6e8, 6.4e8),
+    multipliers: Sequence[float] = (20, 80, 320, 640),
+    noise: float = 0.005,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Made-up runs that obey both laws, with parameters near the published ones, for trying out a fit.
+
+    Parameters
+    ----------
+    sizes, multipliers : every pair is a run.
+    noise : relative standard deviation of loss and of error.
+
+    Returns
+    -------
+    Columns params, tokens, loss, error; the true parameters in ``attrs["loss"]`` and ``attrs["error"]``.
+    """
+    check_range("noise", noise, 0, 1, open_high=True)
+    rng = np.random.default_rng([seed, 12])
+    size, multiplier = (v.ravel() for v in np.meshgrid(sizes, multipliers, indexing="ij"))
+    loss_law, error_law = dict(e=1.84, a=212.0, b=367.0, eta=0.1364), dict(epsilon=0.86, k=2.2, gamma=0.71)
+    loss = overtraining(6 * size**2 * multiplier, multiplier, **loss_law)
+    noisy = [
+        y * (1 + noise * rng.standard_normal(size.size)) for y in (loss, exponential_decay(loss, **error_law))
+    ]
+    frame = pd.DataFrame({"params": size, "tokens": size * multiplier, "loss": noisy[0], "error": noisy[1]})
+    frame.attrs.update(loss=loss_law, error=error_law)
+    return frame
+
+
 def targets_of(runs: pd.DataFrame) -> pd.DataFrame:
     """The over-trained target, then the large one, of one training set.
 
@@ -116,13 +149,19 @@ def forecast_targets(runs: pd.DataFrame, fit: OverTrainingResults, level: float 
     Returns
     -------
     The rows of the targets with loss_hat, error_hat, the ends of their intervals as `OverTrainingResults.predict` names
-    them, and loss_pct and error_pct, the absolute relative errors in per cent.
+    them; loss_pct and error_pct, the absolute relative errors in per cent; loss_inside and error_inside, whether the
+    target lies in the prediction interval; loss_reach and error_reach, its FLOPs over those of all runs of the fit.
     """
+    fitted = {"loss": runs["role"] == "five", "error": runs["role"].isin(["five", "sixth"])}
     targets = targets_of(runs)
     found = fit.predict(targets["params"], targets["tokens"], level).set_index(targets.index)
     joined = targets.join(found.drop(columns=["params", "tokens", "multiplier", "flops"]), rsuffix="_hat")
-    for name in ("loss", "error"):
+    for name, rows in fitted.items():
         joined[f"{name}_pct"] = 100 * np.abs(joined[f"{name}_hat"] / joined[name] - 1)
+        joined[f"{name}_inside"] = joined[name].between(
+            joined[f"{name}_obs_lower"], joined[f"{name}_obs_upper"]
+        )
+        joined[f"{name}_reach"] = joined["flops"] / runs.loc[rows, "flops"].sum()
     return joined
 
 

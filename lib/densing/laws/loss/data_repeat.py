@@ -65,7 +65,7 @@ def _saturate(log_total, log_unique, r):
 data_repeat = DataRepeat(
     name="data_repeat",
     equation="E + A / N'^alpha + B / D'^beta, D' = U + U r_d (1 - e^(-(D/U - 1)/r_d)), N' likewise",
-    source="Muennighoff et al. 2023, equations 5 to 7",
+    source="Muennighoff et al. 2023, equations 5 and 6",
     inputs={"N": "parameters", "D": "training tokens, repeats included", "U": "unique training tokens"},
     response="loss, nats per token",
     parameters=(

@@ -45,7 +45,7 @@ class IntegerPrecision(Law):
 floating_point = FloatingPoint(
     name="floating_point",
     equation="n/N^alpha + d/D^beta + eps + (D^beta/N^alpha) log2(B) / (gamma (E+1/2)^delta (M+1/2)^nu)",
-    source="Sun et al. 2025, equation 7",
+    source="Sun et al. 2025, the unified law, constants in table 2",
     inputs={
         "N": "parameters",
         "D": "training tokens",
@@ -94,7 +94,7 @@ floating_point = FloatingPoint(
 integer_precision = IntegerPrecision(
     name="integer_precision",
     equation="E + A / [N (1 - e^(-P/gamma))]^alpha + B / D^beta",
-    source="Kumar et al. 2024, equation 3",
+    source="Kumar et al. 2024, Scaling Laws for Precision, effective parameters",
     inputs={"N": "parameters", "D": "training tokens", "P": "bits a weight"},
     response="loss, nats per token",
     parameters=(
@@ -118,7 +118,7 @@ def optimal_layout(bits: float, *, delta: float, nu: float) -> tuple[float, floa
 
     References
     ----------
-    Sun et al. 2025, equation 9.
+    Sun et al. 2025, the optimal layout of a float format.
     """
     return delta * bits / (delta + nu) - 0.5, nu * bits / (delta + nu) - 0.5
 
@@ -128,7 +128,7 @@ def critical_tokens(size, exponent_bits, mantissa_bits, block, *, d, gamma, alph
 
     References
     ----------
-    Sun et al. 2025, equation 10.
+    Sun et al. 2025, the critical data size.
     """
     size = np.asarray(size, dtype=float)
     strength = gamma * (exponent_bits + 0.5) ** delta * (mantissa_bits + 0.5) ** nu / np.log2(block)

@@ -95,6 +95,6 @@ def effective_fraction(beta_alone, beta_weighted, alpha: float):
 
     References
     ----------
-    Fernandes et al. 2023, equation 5.
+    Fernandes et al. 2023, effective fraction of parameters.
     """
     return (np.asarray(beta_alone, dtype=float) / np.asarray(beta_weighted, dtype=float)) ** (1 / alpha)

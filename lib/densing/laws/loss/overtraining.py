@@ -25,7 +25,7 @@ class OverTraining(PowerSum):
 overtraining = OverTraining(
     name="overtraining",
     equation="e + (a * M^eta + b * M^-eta) * C^-eta",
-    source="Gadre et al. 2024, equation 4",
+    source="Gadre et al. 2024, the loss law of over-training",
     inputs={"compute": "training FLOPs, C = 6 N D", "multiplier": "tokens per parameter, M = D / N"},
     response="loss, nats per token",
     parameters=(
@@ -45,7 +45,7 @@ overtraining = OverTraining(
 
 
 def from_chinchilla(*, E: float, A: float, B: float, alpha: float) -> dict[str, float]:
-    """Parameters of `overtraining` from those of `chinchilla` with beta = alpha (Gadre et al. 2024, appendix B)."""
+    """Parameters of `overtraining` from those of `chinchilla` with beta = alpha (Gadre et al. 2024 derive it so)."""
     factor = 6.0 ** (alpha / 2)
     return {"e": E, "a": A * factor, "b": B * factor, "eta": alpha / 2}
 

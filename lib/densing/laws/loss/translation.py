@@ -13,7 +13,7 @@ _NEEDS_E, _NEEDS_D = Need(2, ("p_e",)), Need(2, ("p_d",))
 translation = PowerSum(
     name="translation",
     equation="beta * n_e^-p_e * n_d^-p_d + l_inf",
-    source="Ghorbani et al. 2021, equation 2 (reference sizes absorbed in beta)",
+    source="Ghorbani et al. 2021, the joint law of both stacks (reference sizes absorbed in beta)",
     inputs=_INPUTS,
     response="loss, nats per target token",
     parameters=(
@@ -31,7 +31,7 @@ translation = PowerSum(
 additive_translation = PowerSum(
     name="additive_translation",
     equation="a * n_e^-p_e + b * n_d^-p_d + l_inf",
-    source="the additive rival of Ghorbani et al. 2021, equation 2",
+    source="an additive rival to the law of Ghorbani et al. 2021",
     inputs=_INPUTS,
     response="loss, nats per target token",
     parameters=(
@@ -53,6 +53,6 @@ def optimal_split(total, p_e: float, p_d: float):
 
     References
     ----------
-    Ghorbani et al. 2021, section 3.2.
+    Ghorbani et al. 2021, the optimal ratio of both stacks.
     """
     return total * p_e / (p_e + p_d), total * p_d / (p_e + p_d)

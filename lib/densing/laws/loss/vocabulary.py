@@ -34,7 +34,7 @@ class Vocabulary(Law):
 vocabulary = Vocabulary(
     name="vocabulary",
     equation="-e + a1 / n_nv^alpha1 + a2 / n_v^alpha2 + b / tokens^beta",
-    source="Tao et al. 2024, equation 6",
+    source="Tao et al. 2024, approach 3 (parametric fit)",
     inputs={
         "n_nv": "non-vocabulary parameters",
         "n_v": "vocabulary parameters, entries times width",

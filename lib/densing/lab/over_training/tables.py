@@ -1,0 +1,105 @@
+"""Finished tables of over-training: formatted numbers under names that a reader knows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from densing.lab.over_training.rivals import (
+    error_law_fits,
+    other_loss_fits,
+    planted_subset_errors,
+    robust_fit,
+)
+
+
+def target_forecast_table(forecasts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Observed and predicted loss and error of the large runs.
+
+    Parameters
+    ----------
+    forecasts : name of a training set to what `forecast_targets` found.
+    """
+    rows = []
+    for title, found in forecasts.items():
+        for row in found.itertuples():
+            cells = [f"{title}, {row.params / 1e9:.1f}B, M = {row.planned_multiplier:g}"]
+            for y in ("loss", "error"):
+                ends = ("", "_hat", "_obs_lower", "_obs_upper", "_pct")
+                seen, value, low, high, off = (getattr(row, y + end) for end in ends)
+                cells += [f"{seen:.3f}", f"{value:.3f} ({low:.2f} to {high:.2f})", f"{off:.2f} %"]
+            rows.append(cells)
+    names = [f"{y}, {kind}" for y in ("loss", "error") for kind in ("observed", "predicted", "off by")]
+    return pd.DataFrame(rows, columns=["large run", *names])
+
+
+def error_law_table(runs: Mapping[str, pd.DataFrame], forecasts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Relative errors in per cent of laws of the error: on the large runs (the larger of two) and on other small runs.
+
+    Parameters
+    ----------
+    runs : name of a training set to its runs. forecasts : the same name to what `forecast_targets` found.
+    """
+    fits = {
+        title: error_law_fits(part, forecasts[title]["loss_hat"]).set_index("law")
+        for title, part in runs.items()
+    }
+    columns = {}
+    for title, fit in fits.items():
+        columns[f"{title}, large"] = fit[["over_trained", "large"]].abs().max(axis=1, skipna=False)
+    columns |= {f"{title}, small": fit["inside"] for title, fit in fits.items()}
+    return pd.DataFrame(columns).map(lambda v: "" if np.isnan(v) else f"{v:.1f}").reset_index()
+
+
+def loss_fit_table(runs: Mapping[str, pd.DataFrame], bare: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Signed relative errors in per cent, over-trained / large run, of every way to fit the loss.
+
+    Parameters
+    ----------
+    runs : name of a training set to its runs. bare : the same runs with sizes that leave embeddings out.
+    """
+    shown = {}
+    for title, part in runs.items():
+        without = other_loss_fits(bare[title]).iloc[[0, 3]].assign(law="over-training, no embeddings")
+        fits = pd.concat([other_loss_fits(part), without])
+        shown |= {name.replace("_", " "): fits[name] for name in ("law", "fitted_to", "objective")}
+        shown[title] = fits[["over_trained", "large"]].map("{:+.1f}".format).agg(" / ".join, axis=1)
+    return pd.DataFrame(shown)
+
+
+def residual_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Observed over predicted loss, minus 1, in per cent, of each small run of one training set under the robust fit."""
+    small, residuals, _ = robust_fit(runs)
+    small = small.assign(
+        residual=100 * np.expm1(residuals), size=(small["params"] / 1e6).map("{:.0f}M".format)
+    )
+    grid = small.pivot(index=["params", "size"], columns="planned_multiplier", values="residual").droplevel(0)
+    grid.columns = [f"M = {m:g}" for m in grid.columns]
+    return grid.map(lambda v: "" if np.isnan(v) else f"{v:+.1f}").rename_axis("parameters").reset_index()
+
+
+def planted_subsets_table(runs: Mapping[str, pd.DataFrame], subsets: int, seed: int = 0) -> pd.DataFrame:
+    """Median errors of subsets of five beside those of made-up runs that obey the law, with and without M below 20."""
+    rows = []
+    for title, part in runs.items():
+        for least, label in ((0, "5 to 640"), (20, "20 to 640")):
+            found = planted_subset_errors(part, least_multiplier=least, subsets=subsets, seed=seed)
+            rows.append(
+                [title, label, *(f"{found[name]:.1f}" for name in ("scatter", "observed", "planted"))]
+            )
+    return pd.DataFrame(
+        rows, columns=["training set", "M", "scatter (%)", "median error (%)", "if the law were true (%)"]
+    )
+
+
+def overtraining_price_table(prices: pd.DataFrame) -> pd.DataFrame:
+    """What `OverTrainingResults.overtraining_cost` found, with resamples."""
+    ends = prices[["break_even_tokens", "break_even_tokens_lower", "break_even_tokens_upper"]].to_numpy()
+    return pd.DataFrame(
+        {
+            "parameters": prices["params"].map("{:.3g}".format),
+            "tokens for equal loss": prices["tokens"].map("{:.3g}".format),
+            "extra training FLOPs": prices["extra_flops"].map("{:.3g}".format),
+            "paid back after tokens": [f"{v:.2g} ({low:.2g} to {high:.2g})" for v, low, high in ends],
+        }
+    )
