@@ -9,22 +9,10 @@ import pytest
 import yaml
 
 import densing
-from densing.book import find_chapters, load_claims
+from densing.book import PARTS, find_chapters, load_claims
 from densing.data import external_tables, published_path, repository_root
 
 ROOT = repository_root()
-PARTS = {
-    "density": "What a parameter is worth",
-    "laws": "Loss against scale",
-    "capability": "From loss to skill",
-    "recipes": "Hyper-parameters, schedules, data",
-    "architectures": "Architectures",
-    "compression": "Compression",
-    "adaptation": "Adaptation",
-    "systems": "Systems",
-    "evaluation": "Evaluation",
-    "beyond": "Beyond language",
-}
 FIELDS = {
     "number", "name", "title", "authors", "year", "venue", "arxiv", "cite", "part", "claims", "summary",
 }  # fmt: skip

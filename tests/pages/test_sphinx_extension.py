@@ -66,6 +66,12 @@ def test_mathjax_is_loaded_where_there_is_mathematics(small_book):
     assert "mathjax/tex-chtml-full.js" not in (small_book / "two.html").read_text(encoding="utf-8")
 
 
+def test_numbers_start_again_on_each_page(small_book):
+    for page in ("one", "two"):
+        text = (small_book / f"{page}.html").read_text(encoding="utf-8")
+        assert re.findall(r'<span class="caption-number">(Fig[^<]*)</span>', text) == ["Fig. 1 "]
+
+
 def test_cells_of_a_verdict_table_carry_their_heading(small_book):
     text = (small_book / "one.html").read_text(encoding="utf-8")
     labels = re.findall(r'<span class="cell-label">([^<]*)</span>', text)

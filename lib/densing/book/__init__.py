@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "browser": ["SCREENS", "THEMES", "find_chromium", "html_pages"],
         "build": ["build_book"],
-        "chapters": ["ChapterSource", "find_chapter", "find_chapters"],
+        "chapters": ["PARTS", "ChapterSource", "find_chapter", "find_chapters"],
         "claims": ["Claim", "criterion_hash", "load_claims"],
         "execute": ["execute_chapter"],
         "figures": ["PALETTE", "figure_style"],

@@ -11,6 +11,7 @@ from densing.book.docstring_fields import field_lists
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
+    from sphinx.environment import BuildEnvironment
 
 _LOG = logging.getLogger(__name__)
 _IMG = re.compile(r"<img\b[^>]*>")
@@ -24,6 +25,7 @@ def setup(app: "Sphinx") -> dict:
     app.connect(
         "autodoc-process-docstring", _list_fields, priority=400
     )  # before napoleon, which gets the rest
+    app.connect("env-get-updated", _number_per_page, priority=900)  # after Sphinx has numbered the whole book
     app.connect("doctree-resolved", _check_images)
     app.connect("doctree-resolved", _label_cells)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -38,6 +40,15 @@ def _list_fields(
     app: "Sphinx", what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
     lines[:] = field_lists(lines)
+
+
+def _number_per_page(app: "Sphinx", env: "BuildEnvironment") -> list[str]:
+    # figures, tables and exercises of a chapter keep their numbers when another chapter is added before it
+    for kinds in env.toc_fignumbers.values():
+        for numbers in kinds.values():
+            for count, label in enumerate(numbers, start=1):
+                numbers[label] = (count,)
+    return []
 
 
 def _visit_citation(translator, node: nodes.citation) -> None:

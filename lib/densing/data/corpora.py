@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS: dict[str, tuple[str, ...]] = {
-    # val_a is for development (learning rates), val_b for the reported loss; no distribution is in two splits.
+    # val_a is for development, val_b for the reported loss; no distribution is in two splits.
     "val_a": ("SQLAlchemy", "ipython", "tornado"),
     "val_b": ("dask", "huggingface_hub", "hypothesis", "pyarrow"),
     "train": (

@@ -178,7 +178,8 @@ def compression_curve(
 
     Returns
     -------
-    vocabulary size to tokens per character of the held-out texts; sizes that the texts do not support are left out.
+    vocabulary size to tokens per character of the held-out texts; sizes that the texts do not support are
+    left out.
 
     Raises
     ------

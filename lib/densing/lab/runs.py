@@ -139,8 +139,8 @@ def record_frames(records: Iterable[tuple[RunSpec, dict[str, Any]]]) -> tuple["p
 def merge_rows(specs: Sequence[RunSpec]) -> "pd.DataFrame":
     """Add the finished runs of `specs` (one sweep) to ``data/runs/<sweep>.csv``; what is there already stays.
 
-    The rows are sorted by their configuration, so the file depends neither on the order of finishing nor on how often a
-    sweep was stopped. A lock keeps two processes from merging at once.
+    The rows are sorted by their configuration, so the file depends neither on the order of finishing nor on
+    how often a sweep was stopped. A lock keeps two processes from merging at once.
     """
     import pandas as pd
     from filelock import FileLock

@@ -30,10 +30,12 @@ def parallel_lines_chart(runs: pd.DataFrame, fit: OverTrainingResults) -> "Figur
     fit : the law, fitted to the runs whose role is "five".
     """
     import matplotlib.pyplot as plt
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     fig, ax = plt.subplots(figsize=(5.2, 3.9))
-    floor, shades = fit.loss.params["e"], {"cmap": plt.get_cmap("viridis"), "norm": LogNorm(5, 640)}
+    # without the palest end, which a white page swallows
+    dark = LinearSegmentedColormap.from_list("", plt.get_cmap("viridis")(np.linspace(0, 0.88, 64)))
+    floor, shades = fit.loss.params["e"], {"cmap": dark, "norm": LogNorm(5, 640)}
     for role, style in (
         ("other", {"s": 26, "edgecolors": "none"}),
         ("five", {"s": 52, "edgecolors": _DARK, "linewidths": 1.4}),
@@ -59,6 +61,7 @@ def parallel_lines_chart(runs: pd.DataFrame, fit: OverTrainingResults) -> "Figur
         xlabel="training compute C (FLOPs)",
         ylabel="reducible loss L − E (nats per token)",
     )
+    ax.set_ylim(0.42, 5.2)
     _ticks(ax.yaxis, (0.5, 1, 2, 4))
     bar = fig.colorbar(points, ax=ax, label="tokens per parameter M", pad=0.02)
     _ticks(bar.ax.yaxis, (5, 20, 80, 320))

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from densing.checks import check_choice, check_range
+from densing.fitters.overtraining.published import published_loss_fit
 from densing.fitters.overtraining.subsets import fit_subsets, identifying_subsets
 from densing.fitters.scaling.estimator import ScalingLaw
 from densing.fitters.scaling.results import ScalingLawResults
 from densing.lab.over_training.runs import small_runs, target_errors, targets_of
+from densing.laws.loss.overtraining import overtraining
 
 ERROR_LAWS = ("exponential decay", "logistic", "straight line", "isotonic", "constant")
 
@@ -21,12 +23,13 @@ _IN_FLOPS = {"x": "flops", "y": "loss"}
 _BY_SIZE = {"N": "params", "D": "tokens", "y": "loss"}
 
 
-def other_loss_fits(runs: pd.DataFrame) -> pd.DataFrame:
+def other_loss_fits(runs: pd.DataFrame, only: str | None = None) -> pd.DataFrame:
     """Relative errors of the predicted loss of the two targets, for several laws and ways to fit them.
 
     Parameters
     ----------
     runs : of one training set, from `over_trained_runs`.
+    only : title of a law, such as "over-training", to leave out the others.
 
     Returns
     -------
@@ -46,6 +49,7 @@ def other_loss_fits(runs: pd.DataFrame) -> pd.DataFrame:
         (free, "all small runs", squares, "chinchilla", small, _BY_SIZE, _SQUARES),
         (free, "all small runs", huber, "chinchilla", small, _BY_SIZE, robust),
     ]
+    plans = [plan for plan in plans if only in (None, plan[0])]
     rows = []
     for title, fitted_to, objective, law, rows_of, columns, options in plans:
         fit = ScalingLaw(law, rows_of.drop(columns="run"), columns=columns).fit(**options)
@@ -173,13 +177,46 @@ def subset_study(runs: pd.DataFrame, share: float = 1.0, seed: int = 0) -> Subse
     return SubsetStudy(count, *errors, np.all(present, axis=0))
 
 
-def subset_summary(studies: Mapping[str, SubsetStudy], limit: float = 5.0) -> dict[str, float]:
+def forecast_summary(runs: pd.DataFrame, forecast: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The errors of a forecast of the two targets, and what they are to be held against.
+
+    Parameters
+    ----------
+    runs : of one training set, from `over_trained_runs`. forecast : what `forecast_targets` found.
+
+    Returns
+    -------
+    Under "loss" and "error": the relative errors in per cent and the compute ratios of the over-trained and of the
+    large target, and how many of the two lie in their prediction interval; with the loss the same errors by the
+    published optimiser, with the error the least larger error of the alternatives that say anything beyond the six.
+    """
+    found = {}
+    for name in ("loss", "error"):
+        found[name] = {"targets_in_prediction_interval": int(forecast[f"{name}_inside"].sum())}
+        for target, row in zip(("overtrained", "large"), forecast.to_dict("records"), strict=True):
+            found[name][f"{target}_error_pct"] = row[f"{name}_pct"]
+            found[name][f"{target}_compute_ratio"] = row[f"{name}_reach"]
+    five = runs[runs["role"] == "five"]
+    theirs = published_loss_fit(five["params"], five["tokens"], five["loss"])
+    ratio = overtraining(forecast["flops"], forecast["multiplier"], **theirs) / forecast["loss"].to_numpy()
+    for target, value in zip(("overtrained", "large"), 100 * np.abs(ratio - 1), strict=True):
+        found["loss"][f"{target}_error_pct_published_optimizer"] = value
+    laws = (
+        error_law_fits(runs, forecast["loss_hat"])
+        .set_index("law")
+        .drop(index=["exponential decay", "isotonic"])
+    )
+    found["error"]["best_alternative_error_pct"] = laws[["over_trained", "large"]].abs().max(axis=1).min()
+    return found
+
+
+def subset_summary(studies: Mapping[str, SubsetStudy]) -> dict[str, float]:
     """Medians and shares of the forecast errors of `subset_study`, for each training set and for all subsets together.
 
     Returns
     -------
-    median_error_pct and share_within_5 (the share of errors of at most `limit`) of all and, followed by ``_<name>``, of each
-    set; subsets, the number fitted; median_error_pct_four_sizes and median_error_pct_unbounded.
+    median_error_pct and share_within_5 (the share of errors of at most 5 %) of all and, followed by ``_<name>``, of
+    each set; subsets, the number fitted; median_error_pct_four_sizes and median_error_pct_unbounded.
     """
     every = {part: np.concatenate([getattr(s, part) for s in studies.values()]) for part in _PARTS}
     found = {
@@ -187,20 +224,17 @@ def subset_summary(studies: Mapping[str, SubsetStudy], limit: float = 5.0) -> di
         "median_error_pct_four_sizes": np.median(every["errors"][every["all_sizes"]]),
         "median_error_pct_unbounded": np.median(every["free_errors"]),
     }
-    for ending, errors in {"": every["errors"]} | {
-        f"_{name}": study.errors for name, study in studies.items()
-    }.items():
-        found |= {
-            f"median_error_pct{ending}": np.median(errors),
-            f"share_within_5{ending}": np.mean(errors <= limit),
-        }
+    groups = {"": every["errors"]} | {f"_{name}": study.errors for name, study in studies.items()}
+    for ending, errors in groups.items():
+        found[f"median_error_pct{ending}"] = np.median(errors)
+        found[f"share_within_5{ending}"] = np.mean(errors <= 5)
     return found
 
 
 def robust_fit(
     runs: pd.DataFrame, least_multiplier: float = 0
 ) -> tuple[pd.DataFrame, np.ndarray, ScalingLawResults]:
-    """The loss law fitted to all small runs by Huber's loss on logarithms: the runs, their residuals ln L, and the fit."""
+    """The small runs, their residuals ln L, and the law fitted to them by Huber's loss on logarithms."""
     small = small_runs(runs)
     small = small[small["planned_multiplier"] >= least_multiplier].reset_index(drop=True)
     fit = ScalingLaw("overtraining", small.drop(columns="run"), columns=_BY_FLOPS).fit(bootstrap=0)

@@ -89,7 +89,7 @@ def _roles(table: pd.DataFrame) -> np.ndarray:
     return np.select([five, sixth, ~small], ["five", "sixth", "target"], "other")
 
 
-def planted_runs(
+def planted_over_training(
     *,
     sizes: Sequence[float] = (1e7, 4e7, 1.6e8, 6.4e8),
     multipliers: Sequence[float] = (20, 80, 320, 640),

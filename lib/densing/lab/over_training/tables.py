@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from densing.fitters.overtraining.results import OverTrainingResults
 from densing.lab.over_training.rivals import (
     error_law_fits,
-    other_loss_fits,
     planted_subset_errors,
     robust_fit,
 )
@@ -51,24 +51,27 @@ def error_law_table(runs: Mapping[str, pd.DataFrame], forecasts: Mapping[str, pd
     return pd.DataFrame(columns).map(lambda v: "" if np.isnan(v) else f"{v:.1f}").reset_index()
 
 
-def loss_fit_table(runs: Mapping[str, pd.DataFrame], bare: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def loss_fit_table(
+    fits: Mapping[str, pd.DataFrame], fits_without_embeddings: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
     """Signed relative errors in per cent, over-trained / large run, of every way to fit the loss.
 
     Parameters
     ----------
-    runs : name of a training set to its runs. bare : the same runs with sizes that leave embeddings out.
+    fits, fits_without_embeddings : name of a training set to what `other_loss_fits` found.
     """
     shown = {}
-    for title, part in runs.items():
-        without = other_loss_fits(bare[title]).iloc[[0, 3]].assign(law="over-training, no embeddings")
-        fits = pd.concat([other_loss_fits(part), without])
-        shown |= {name.replace("_", " "): fits[name] for name in ("law", "fitted_to", "objective")}
-        shown[title] = fits[["over_trained", "large"]].map("{:+.1f}".format).agg(" / ".join, axis=1)
+    for title, fit in fits.items():
+        without = fits_without_embeddings[title]
+        both = pd.concat([fit, without.assign(law=without["law"] + ", no embeddings")])
+        shown |= {name.replace("_", " "): both[name].to_numpy() for name in ("law", "fitted_to", "objective")}
+        errors = both[["over_trained", "large"]].map("{:+.1f}".format)
+        shown[title] = errors.agg(" / ".join, axis=1).to_numpy()
     return pd.DataFrame(shown)
 
 
 def residual_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Observed over predicted loss, minus 1, in per cent, of each small run of one training set under the robust fit."""
+    """How far the loss of each small run of one training set lies above the robust fit, in per cent."""
     small, residuals, _ = robust_fit(runs)
     small = small.assign(
         residual=100 * np.expm1(residuals), size=(small["params"] / 1e6).map("{:.0f}M".format)
@@ -90,6 +93,18 @@ def planted_subsets_table(runs: Mapping[str, pd.DataFrame], subsets: int, seed: 
     return pd.DataFrame(
         rows, columns=["training set", "M", "scatter (%)", "median error (%)", "if the law were true (%)"]
     )
+
+
+def overtraining_prediction_table(fit: OverTrainingResults, params: float, tokens: float) -> pd.DataFrame:
+    """The best multiplier, and loss and error of one model that was not trained, with 95 % intervals."""
+    best = fit.optimal_multiplier()
+    rows = [["best multiplier", f"{best.value:.1f}", f"{best.lower:.1f} to {best.upper:.1f}", ""]]
+    found = fit.predict(params, tokens).iloc[0]
+    for name in ("loss", "error") if fit.error is not None else ("loss",):
+        curve, run = ([found[f"{name}_{kind}_{end}"] for end in ("lower", "upper")] for kind in ("ci", "obs"))
+        ends = ["{:.3f} to {:.3f}".format(*pair) for pair in (curve, run)]
+        rows.append([f"{name} at {params:.3g} parameters, {tokens:.3g} tokens", f"{found[name]:.3f}", *ends])
+    return pd.DataFrame(rows, columns=["quantity", "estimate", "95 % interval", "95 % for a new run"])
 
 
 def overtraining_price_table(prices: pd.DataFrame) -> pd.DataFrame:
