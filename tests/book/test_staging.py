@@ -71,6 +71,14 @@ def test_figures_that_share_a_cell_are_cut_apart(tmp_path):
     assert len({c["id"] for c in staged}) == len(staged)
 
 
+def test_a_table_before_a_figure_does_not_take_its_caption(tmp_path):
+    table = shown({"text/html": "<table></table>"}, {})
+    staged = json.loads(stage_notebook(page(tmp_path, code(table, shown(*bundle()))), []))["cells"]
+    described = [c for c in staged if "mystnb" in c["metadata"]]
+    assert len(described) == 1 and len(described[0]["outputs"]) == 1
+    assert staged[1]["source"] == "show()" and staged[1]["outputs"] == [table]
+
+
 def test_a_figure_without_alternative_text_fails_the_build(tmp_path):
     data, metadata = bundle()
     for broken in ({}, {"densing": {"figure": metadata["densing"]["figure"] | {"alt": " "}}}):

@@ -11,6 +11,7 @@ from densing.laws import (
     from_chinchilla,
     optimal_multiplier,
     overtraining,
+    price_of_multiplier,
     size_ratio_of_multiplier,
     to_chinchilla,
     tokens_to_reach,
@@ -62,6 +63,17 @@ def test_size_ratio_is_the_size_of_equal_loss(theta, size, multiplier):
     assert overtraining(6 * worth * worth * 20, 20.0, **theta) == pytest.approx(loss, rel=1e-9)
     assert size_ratio_of_multiplier(20.0, **amplitudes) == pytest.approx(1.0, rel=1e-12)
     assert size_ratio_of_multiplier(2 * multiplier, **amplitudes) >= ratio
+
+
+@given(parameters, st.floats(1e7, 1e10), st.floats(1.0, 1e4))
+def test_price_is_the_compute_of_equal_loss(theta, size, multiplier):
+    amplitudes = {n: theta[n] for n in ("a", "b", "eta")}
+    best = float(optimal_multiplier(**amplitudes))
+    flops = 6 * size * size * multiplier
+    price = float(price_of_multiplier(multiplier, **amplitudes))
+    assert price >= 1 - 1e-9
+    gap = overtraining(flops, multiplier, **theta) - theta["e"]
+    assert overtraining(flops / price, best, **theta) - theta["e"] == pytest.approx(gap, rel=1e-6)
 
 
 def test_the_exercise_of_the_chapter():

@@ -167,9 +167,18 @@ def _render(root: Path, build: Path, pages: Sequence[Page], say) -> int:
         for line in told[-20:]:
             say(f"  {line}")
         return 1
+    _drop_old_pages(stage, html)
     write_atomically(mark, digest)
     say(f"rendered in {time.monotonic() - started:.0f} s: {_shown(html / 'index.html', root)}")
     return 0
+
+
+def _drop_old_pages(stage: Path, html: Path) -> None:
+    """Take away rendered chapters whose source is no longer staged."""
+    for page in (html / "chapters").rglob("*.html"):
+        source = stage / page.relative_to(html)
+        if not any(source.with_suffix(ending).is_file() for ending in (".ipynb", ".md")):
+            page.unlink()
 
 
 def _report(failures: Sequence[Failure], say) -> None:

@@ -169,7 +169,7 @@ def api_reference(rooms: Sequence[str], digest: str) -> str:
     blocks = [f"<!-- library {digest} -->", ""]
     for room in rooms:
         blocks += [f"## densing.{room}", "", "```{eval-rst}", f".. automodule:: densing.{room}"]
-        blocks += ["   :members:", "   :imported-members:", "   :no-index:", "```", ""]
+        blocks += ["   :members:", "   :imported-members:", "```", ""]
     return "\n".join(blocks)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from densing.book.chapters import ChapterSource
 from densing.data.paths import repository_root
 from densing.data.provenance import file_digest, public_version
-from densing.data.published import external_tables
+from densing.data.published import external_tables, published_path
+from densing.errors import ExternalDataMissing
 
 _LIBRARY = Path(__file__).resolve().parents[2]
 
@@ -101,11 +102,21 @@ def _stale_reasons(chapter: ChapterSource, record: dict, results: Path, paramete
     for name, digest in inputs["external"].items():
         if external_tables().get(name, {}).get("sha256") != digest:
             reasons.append(f"external table {name} has another registered checksum")
+    for name in record.get("tables_absent", ()):
+        if _is_present(name):
+            reasons.append(f"executed without the external table {name}, which is here now")
     if not results.is_file():
         reasons.append(f"{results.name} is absent")
     elif file_digest(results) != record.get("results"):
         reasons.append(f"{results.name} is not the one this page wrote")
     return reasons
+
+
+def _is_present(table: str) -> bool:
+    try:
+        return published_path(table).is_file()
+    except ExternalDataMissing:
+        return False
 
 
 def _compare(name: str, digest: str, path: Path) -> list[str]:

@@ -105,24 +105,20 @@ def stage_notebook(page: Page, rows: Sequence[LedgerRow]) -> str:
 
 
 def _one_figure_each(cell: dict) -> list[dict]:
-    """`cell`, cut after each figure but the last: captions belong to cells, not to outputs."""
-    outputs = cell.get("outputs", [])
-    ends = [index + 1 for index, output in enumerate(outputs) if _is_image(output)][:-1]
-    if not ends:
+    """`cell`, cut before and after each figure: captions belong to cells, not to outputs."""
+    groups: list[list[dict]] = []
+    for output in cell.get("outputs", ()):
+        if not groups or _is_image(output) or _is_image(groups[-1][-1]):
+            groups.append([])
+        groups[-1].append(output)
+    if len(groups) < 2:
         return [cell]
-    parts = [{**cell, "outputs": outputs[: ends[0]]}]
-    for number, (start, end) in enumerate(zip(ends, [*ends[1:], len(outputs)], strict=True), start=1):
-        metadata = {"tags": ["remove-input"]}
-        parts.append(
-            cell
-            | {
-                "id": f"{cell['id']}-{number}",
-                "source": "",
-                "metadata": metadata,
-                "outputs": outputs[start:end],
-            }
-        )
-    return parts
+    first, *others = groups
+    metadata = {"tags": ["remove-input"]}
+    return [cell | {"outputs": first}] + [
+        cell | {"id": f"{cell['id']}-{number}", "source": "", "metadata": dict(metadata), "outputs": group}
+        for number, group in enumerate(others, start=1)
+    ]
 
 
 def _is_image(output: dict) -> bool:

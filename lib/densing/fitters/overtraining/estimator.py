@@ -231,7 +231,7 @@ def _numbers(runs: pd.DataFrame, column: str, rows: np.ndarray, allowed: str, te
     if not good.all():
         at = rows[int(np.argmin(good))]
         raise InputError(
-            f"column {column!r}, row {runs.index[at]!r}: {runs[column].iloc[at]!r} must be {allowed}"
+            f"column {column!r}, row {runs.index[at]}: {runs[column].iloc[at]!r} must be {allowed}"
         )
     return values
 

@@ -39,6 +39,7 @@ def multiplier_interaction(
     params: str = "params",
     tokens: str = "tokens",
     tables: str | None = None,
+    levels: str | None = None,
     constants: str = "each",
     bootstrap: int = 500,
     level: float = 0.95,
@@ -55,6 +56,7 @@ def multiplier_interaction(
     runs : one trained model a row.
     loss, params, tokens : columns; losses above 0 in one unit.
     tables : column that says which training set a row belongs to; None: one table.
+    levels : column of planned multipliers, whose runs share a constant; None: those of one M, to a thousandth.
     constants : "each": a constant for each multiplier; "quadratic": c(M) quadratic in ln M, for runs without a common
         grid of multipliers.
     bootstrap : resamples, at least 50. level, seed : of the intervals.
@@ -64,7 +66,7 @@ def multiplier_interaction(
     InputError : a missing column, a value that is not positive, or a table of fewer than three sizes or two
         multipliers.
     """
-    check_columns("runs", runs.columns, [loss, params, tokens, *([tables] if tables else [])])
+    check_columns("runs", runs.columns, [loss, params, tokens, *filter(None, [tables, levels])])
     check_choice("constants", constants, ("each", "quadratic"))
     check_range("bootstrap", bootstrap, 50, 100_000, integer=True)
     check_range("level", level, 0, 1, open_low=True, open_high=True)
@@ -72,7 +74,7 @@ def multiplier_interaction(
     names = ["all"] if tables is None else list(dict.fromkeys(runs[tables]))
     parts = [runs if tables is None else runs[runs[tables] == name] for name in names]
     tests = [
-        _Table(str(name), part, loss, params, tokens, constants)
+        _Table(str(name), part, [loss, params, tokens], levels, constants)
         for name, part in zip(names, parts, strict=True)
     ]
     rng = np.random.default_rng([seed, 9])
@@ -90,20 +92,22 @@ def multiplier_interaction(
         floor = floor_at[np.arange(len(at)), at]
         floors[test.name] = float(floor[0])
         slopes += test.slopes(weights, floor, level)
-    return MultiplierInteraction(interaction, floors, pd.DataFrame(slopes))
+    columns = ["table", "multiplier", "slope", "lower", "upper"]
+    return MultiplierInteraction(interaction, floors, pd.DataFrame(slopes, columns=columns))
 
 
 class _Table:
     """One training set: its runs, and the parts of its regression that do not depend on E."""
 
-    def __init__(self, name, part, loss, params, tokens, constants):
-        values = part[[loss, params, tokens]].to_numpy(float)
+    def __init__(self, name, part, columns, levels, constants):
+        values = part[columns].to_numpy(float)
         if not (np.isfinite(values) & (values > 0)).all():
-            raise InputError(f"runs: {name}: {loss}, {params} and {tokens} must be finite numbers above 0")
+            raise InputError(f"runs: {name}: {', '.join(columns)} must be finite numbers above 0")
         self.name, (self.y, size, trained) = name, values.T
         log_c, log_m = np.log(6 * size * trained), np.log(trained / size)
         self.log_c = log_c - log_c.mean()
-        self.level, self.multipliers = _levels(trained / size)
+        self.level = _near(trained / size) if levels is None else pd.factorize(part[levels], sort=True)[0]
+        self.multipliers = np.exp(np.bincount(self.level, log_m) / np.bincount(self.level))
         if len(np.unique(size)) < 3 or len(self.multipliers) < 2:
             raise InputError(f"runs: {name}: needs at least three sizes and two multipliers")
         if constants == "each":
@@ -136,7 +140,7 @@ class _Table:
             lowest[some], floor[some] = _between(self.floors, np.moveaxis(curve, 1, -1))
         return lowest, floor
 
-    def slopes(self, weights: np.ndarray, floor: np.ndarray, level: float) -> list[dict]:
+    def slopes(self, weights: np.ndarray, floor: np.ndarray, level: float) -> list[list]:
         """The slope of ln(L - E) on ln C at each multiplier, row by row."""
         gap = self.y - floor[:, None]
         target, w = np.log(gap), weights * (gap / self.y) ** 2
@@ -152,15 +156,7 @@ class _Table:
                 slope = (u * dx * t).sum(axis=1) / (u * dx**2).sum(axis=1)
             slope[(u > 0).sum(axis=1) < 2] = np.nan
             ends = np.nanquantile(slope[1:], ((1 - level) / 2, (1 + level) / 2))
-            rows.append(
-                {
-                    "table": self.name,
-                    "multiplier": multiplier,
-                    "slope": slope[0],
-                    "lower": ends[0],
-                    "upper": ends[1],
-                }
-            )
+            rows.append([self.name, multiplier, slope[0], *ends])
         return rows
 
 
@@ -169,13 +165,12 @@ def _weights(rng, count: int, n: int) -> np.ndarray:
     return np.concatenate([np.ones((1, n)), rng.multinomial(n, np.full(n, 1 / n), size=count)])
 
 
-def _levels(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Level of each run and the multiplier of each level; those within a thousandth are one level."""
+def _near(multipliers: np.ndarray) -> np.ndarray:
+    """Level of each run, 0 to the number of levels minus one; multipliers within a thousandth are one level."""
     order = np.argsort(multipliers)
-    starts = np.r_[True, np.diff(np.log(multipliers[order])) > 1e-3]
     level = np.empty(len(multipliers), int)
-    level[order] = np.cumsum(starts) - 1
-    return level, multipliers[order][starts]
+    level[order] = np.cumsum(np.r_[False, np.diff(np.log(multipliers[order])) > 1e-3])
+    return level
 
 
 def _between(grid: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _GRAY, _DARK = "0.5", "0.15"
 _LEVELS = (5, 10, 20, 40, 80, 160, 320, 640)
-_SIDES = (0.93, 1.0, 1.075)  # places of three training sets around one multiplier
 
 
 def parallel_lines_chart(runs: pd.DataFrame, fit: OverTrainingResults) -> "Figure":
@@ -118,7 +117,7 @@ def multiplier_slopes_chart(
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(5.2, 3.4))
-    for number, (side, name) in enumerate(zip(_SIDES, titles, strict=True)):
+    for number, (side, name) in enumerate(zip(_sides(titles), titles, strict=True)):
         part = test.slopes[test.slopes["table"] == name]
         reach = np.abs(part[["lower", "upper"]].to_numpy().T - part["slope"].to_numpy())
         style = {"color": f"C{number}", "lw": 1, "label": titles[name]}
@@ -175,7 +174,7 @@ def neighbouring_designs_chart(designs: Mapping[str, pd.DataFrame], published: f
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(5.2, 3.5))
-    for number, (side, name) in enumerate(zip(_SIDES, designs, strict=True)):
+    for number, (side, name) in enumerate(zip(_sides(designs), designs, strict=True)):
         found = designs[name].groupby("main")["error"].agg(["min", "median", "max"])
         reach = np.abs(found[["min", "max"]].to_numpy().T - found["median"].to_numpy())
         ax.errorbar(
@@ -243,6 +242,11 @@ def overtraining_efficiency_chart(fit: OverTrainingResults, level: float = 0.95)
     _ticks(ax.xaxis, (2, 5, 20, 80, 320, 1_280))
     _ticks(ax.yaxis, (0.2, 0.5, 1, 2, 5, 10))
     return fig
+
+
+def _sides(sets: Mapping) -> np.ndarray:
+    """Factors that set the points of several training sets beside each other on a logarithmic axis."""
+    return 1.075 ** (np.arange(len(sets)) - (len(sets) - 1) / 2)
 
 
 def _band(ax: "Axes", x: np.ndarray, draws: np.ndarray, level: float, color: str) -> None:

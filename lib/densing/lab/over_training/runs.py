@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from densing.checks import check_columns, check_flag, check_range
+from densing.checks import check_choice, check_columns, check_flag, check_range
 from densing.errors import InputError
 from densing.fitters.overtraining.results import OverTrainingResults
 from densing.fitters.overtraining.subsets import SubsetFits
@@ -48,7 +48,7 @@ def over_trained_runs(
 
     Raises
     ------
-    InputError : a missing column, or an unknown task (close names are given).
+    InputError : a missing column, an unknown loss, or an unknown task (close names are given).
     """
     check_flag("exclude_embeddings", exclude_embeddings)
     known = [c.removeprefix("acc_") for c in table.columns if c.startswith("acc_")]
@@ -61,9 +61,9 @@ def over_trained_runs(
     if not tasks:
         raise InputError("tasks: must name at least one task")
     size = "params_non_embedding" if exclude_embeddings else "params"
-    check_columns(
-        "table", table.columns, ["run", "train_dataset", "params", size, "tokens", "token_multiplier", loss]
-    )
+    needed = ["run", "train_dataset", "params", size, "tokens", "token_multiplier"]
+    check_columns("table", table.columns, needed)
+    check_choice("loss", loss, [column for column in table.columns if column.startswith("loss_")])
     runs = pd.DataFrame(
         {
             "run": table["run"],
