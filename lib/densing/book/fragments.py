@@ -124,7 +124,6 @@ def chapter_list(chapters: Sequence[ChapterSource]) -> str:
 
 def ledger_page(rows: Sequence[LedgerRow], pages: Sequence[Page], systems: Sequence[dict]) -> str:
     """The ledger: all systems, built ones first, each with its claims; then the library's own claims."""
-    by_slug = {page.chapter.slug: page for page in pages}
     built = {number for page in pages for number in page.chapter.systems}
     registered = {row.claim.system for row in rows} | built
     planned = [s for s in systems if s["number"] not in registered]
@@ -133,14 +132,14 @@ def ledger_page(rows: Sequence[LedgerRow], pages: Sequence[Page], systems: Seque
         (s for s in systems if s["number"] in registered), key=lambda s: s["number"] not in built
     ):
         number = system["number"]
-        links = " ".join(_chapter_link(p) for p in pages if number in p.chapter.systems)
+        own = [row for row in rows if row.claim.system == number]
         blocks.append(f"## {number}. {system['name']}\n")
-        blocks.append(f"{system['summary']} {{cite:p}}`{system['cite']}` {links}\n")
-        blocks.append(_ledger_table([row for row in rows if row.claim.system == number], by_slug))
+        blocks.append(f"{system['summary']} {{cite:p}}`{system['cite']}` {_chapter_links(own, pages)}\n")
+        blocks.append(_ledger_table(own))
     library = [row for row in rows if row.claim.system is None]
     if library:
-        blocks.append("## The library's own claims\n")
-        blocks.append(_ledger_table(library, by_slug))
+        blocks.append(f"## The library's own claims\n\n{_chapter_links(library, pages)}\n")
+        blocks.append(_ledger_table(library))
     blocks.append("## Not built yet\n")
     blocks += ["| system | part | claims to be tested |", "| --- | --- | --- |"]
     blocks += [
@@ -173,25 +172,27 @@ def api_reference(rooms: Sequence[str], digest: str) -> str:
     return "\n".join(blocks)
 
 
-def _ledger_table(rows: Sequence[LedgerRow], pages: dict[str, Page]) -> str:
-    lines = ["| claim | published | measured | verdict | chapter |", "| --- | --- | --- | --- | --- |"]
+def _ledger_table(rows: Sequence[LedgerRow]) -> str:
+    lines = ["| claim | published | measured | verdict |", "| --- | --- | --- | --- |"]
     for row in rows:
         claim = row.claim
         reason = f" {_plain(claim.pending)}" if claim.pending else ""
-        page = pages.get(claim.chapter)
-        link = _chapter_link(page) if page else "planned"
         lines.append(
             f"| {_plain(claim.claim)} | {_plain(claim.published['text'])} | {_plain(row.measured_text)} | "
-            f"{badge(row.verdict)}{reason} | {link} |"
+            f"{badge(row.verdict)}{reason} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _chapter_link(page: Page) -> str:
-    chapter = page.chapter
-    seconds = page.record.get("seconds")
-    cost = f" ({seconds:.0f} s)" if seconds is not None else ""
-    return f"[{chapter.title}](../{chapter.part}/{chapter.slug}.ipynb){cost}"
+def _chapter_links(rows: Sequence[LedgerRow], pages: Sequence[Page]) -> str:
+    """Links to the chapters that test these claims, each with what its last run cost."""
+    slugs = {row.claim.chapter for row in rows}
+    links = []
+    for page in (page for page in pages if page.chapter.slug in slugs):
+        chapter = page.chapter
+        cost = f", {page.record['seconds']:.0f} s" if "seconds" in page.record else ""
+        links.append(f"[{chapter.title}](../{chapter.part}/{chapter.slug}.ipynb){cost}")
+    return f"Tested in {'; '.join(links)}." if links else "The chapter is planned."
 
 
 def _short_measure(row: LedgerRow) -> str:
