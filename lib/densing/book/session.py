@@ -121,7 +121,8 @@ class ChapterSession:
         from IPython.display import display
 
         table = str(missing).partition(":")[0]
-        self._recorded.append(table)
+        if table not in self._recorded:
+            self._recorded.append(table)
         note = (
             f"**The table `{table}` is not on this machine.** What follows in this section was recorded when the page "
             f"was last run with it. To run it here: {missing}."

@@ -95,7 +95,8 @@ class OverTraining:
         bootstrap : resamples, 0 for none, else at least 50.
         resampling : "residual" keeps the runs and draws their residuals, "case" draws runs; "auto": residual below 15
             rows. A run that both laws are fitted to is drawn for both at once, so their errors stay linked.
-        starts : starts of each fit. seed : of starts and resamples.
+        starts : starts of each fit.
+        seed : of starts and resamples.
 
         Raises
         ------

@@ -59,7 +59,8 @@ def multiplier_interaction(
     levels : column of planned multipliers, whose runs share a constant; None: those of one M, to a thousandth.
     constants : "each": a constant for each multiplier; "quadratic": c(M) quadratic in ln M, for runs without a common
         grid of multipliers.
-    bootstrap : resamples, at least 50. level, seed : of the intervals.
+    bootstrap : resamples, at least 50.
+    level, seed : of the intervals.
 
     Raises
     ------

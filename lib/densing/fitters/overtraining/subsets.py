@@ -12,7 +12,7 @@ from densing.errors import InputError
 
 _GRID = 48  # exponents at which every subset is solved before the best is refined
 _CHUNK = 2_048  # subsets at a time, so that the arrays stay in the processor's cache
-_SMOOTH, _KINKED = 11, 24  # points around the best of them, without bounds and with
+_SMOOTH, _KINKED = 9, 20  # points around the best of them, without bounds and with
 _MOST = 20_000_000
 
 
@@ -157,13 +157,14 @@ def _fit_chunk(logs, y, mean, subsets, bounded, grid):
     every = _solve(k, (member @ y)[:, None], (member @ y**2)[:, None], *sums, mean, bounded)[3]
     best = np.clip(every.argmin(axis=1), 1, len(grid) - 2)
     rows = np.arange(len(subsets))
-    chosen, response = logs[:, subsets], y[subsets]
-    sy, syy = response.sum(axis=1), (response**2).sum(axis=1)
+    # one row a run of the subset, so that sums run over whole rows
+    chosen, response = logs[:, subsets.T], y[subsets.T]
+    sy, syy = response.sum(axis=0), (response**2).sum(axis=0)
 
     def solve(log_exponent):
-        f, g = np.exp(-np.exp(log_exponent)[:, None] * chosen)
+        f, g = np.exp(-np.exp(log_exponent) * chosen)
         columns = (f, g, f * f, f * g, g * g, f * response, g * response)
-        return _solve(k, sy, syy, *(column.sum(axis=1) for column in columns), mean, bounded)
+        return _solve(k, sy, syy, *(column.sum(axis=0) for column in columns), mean, bounded)
 
     x, value = grid[best + np.array([[-1], [0], [1]])], every[rows, best + np.array([[-1], [0], [1]])]
     for step in range(_KINKED if bounded else _SMOOTH):

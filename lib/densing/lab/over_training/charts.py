@@ -143,7 +143,8 @@ def subset_errors_chart(studies: Mapping[str, SubsetStudy], published: Mapping[s
 
     Parameters
     ----------
-    studies : name of a training set to its study. published : name to the error of the published five, per cent.
+    studies : name of a training set to its study.
+    published : name to the error of the published five, per cent.
     """
     import matplotlib.pyplot as plt
 
@@ -169,7 +170,8 @@ def neighbouring_designs_chart(designs: Mapping[str, pd.DataFrame], published: f
 
     Parameters
     ----------
-    designs : name of a training set to what `neighbouring_designs` found. published : the paper's multiplier.
+    designs : name of a training set to what `neighbouring_designs` found.
+    published : the paper's multiplier.
     """
     import matplotlib.pyplot as plt
 

@@ -168,7 +168,8 @@ def subset_study(runs: pd.DataFrame, share: float = 1.0, seed: int = 0) -> Subse
     subsets = identifying_subsets(*columns[:2])
     count = len(subsets)
     if share < 1:
-        subsets = np.random.default_rng([seed, 10]).permutation(subsets)[: max(1, int(share * count))]
+        drawn = np.random.default_rng([seed, 10]).permutation(count)[: max(1, int(share * count))]
+        subsets = subsets[drawn]
     free = fit_subsets(*columns, subsets, bounded=False)
     bounded = fit_subsets(*columns, subsets, free=free)
     kind = np.unique(columns[0], return_inverse=True)[1]
@@ -182,7 +183,8 @@ def forecast_summary(runs: pd.DataFrame, forecast: pd.DataFrame) -> dict[str, di
 
     Parameters
     ----------
-    runs : of one training set, from `over_trained_runs`. forecast : what `forecast_targets` found.
+    runs : of one training set, from `over_trained_runs`.
+    forecast : what `forecast_targets` found.
 
     Returns
     -------
@@ -254,7 +256,8 @@ def planted_subset_errors(
     ----------
     runs : of one training set, from `over_trained_runs`.
     least_multiplier : small runs below are left out of everything.
-    subsets : at most so many, chosen at random. repeats : made-up tables.
+    subsets : at most so many, chosen at random.
+    repeats : made-up tables.
 
     Returns
     -------
@@ -267,7 +270,8 @@ def planted_subset_errors(
     expected, ahead = fit.predict(small), fit.predict(targets)
     scatter = 1.4826 * np.median(np.abs(residuals - np.median(residuals)))
     columns = [small[name].to_numpy() for name in ("params", "tokens")]
-    chosen = rng.permutation(identifying_subsets(*columns))[:subsets]
+    every = identifying_subsets(*columns)
+    chosen = every[rng.permutation(len(every))[:subsets]]
     observed = target_errors(runs, fit_subsets(*columns, small["loss"], chosen)).max(axis=1)
     planted = []
     for _ in range(repeats):

@@ -38,7 +38,8 @@ def error_law_table(runs: Mapping[str, pd.DataFrame], forecasts: Mapping[str, pd
 
     Parameters
     ----------
-    runs : name of a training set to its runs. forecasts : the same name to what `forecast_targets` found.
+    runs : name of a training set to its runs.
+    forecasts : the same name to what `forecast_targets` found.
     """
     fits = {
         title: error_law_fits(part, forecasts[title]["loss_hat"]).set_index("law")
