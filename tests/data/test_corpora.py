@@ -121,13 +121,9 @@ def _registered(name):
     return corpus_manifest().set_index("distribution")["version"][name]
 
 
-def cached():
-    versions = [corpora.public_version(name) for names in corpora.SPLITS.values() for name in names]
-    return all(versions) and corpora.corpus_folder().is_dir()
-
-
-@pytest.mark.skipif(not cached(), reason="the corpus is not built here (four minutes)")
-def test_the_built_corpus_is_the_registered_one_and_splits_share_no_text():
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_built_corpus_is_the_registered_one_and_splits_share_no_text(built_corpus):
     manifest = corpus_manifest().set_index("distribution")
     held = set()
     for split in ("val_a", "val_b"):

@@ -156,13 +156,11 @@ def test_refusals(place, bad, told):
         bad()
 
 
-def test_recorded_vocabulary_runs_come_again():
-    """Three of the smallest recorded runs, on the built corpus: the same numbers on the same versions."""
-    from densing.data import corpora
-
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_recorded_vocabulary_runs_come_again(built_corpus):
+    """One of the three smallest recorded runs, on the built corpus: the same numbers on the same versions."""
     plan = vocabulary_plan()
-    if not corpora.corpus_folder().is_dir():
-        pytest.skip("the corpus is not built here (four minutes)")
     recorded = load_runs("vocabulary")
     assert set(spec.digest for spec in plan) <= set(recorded["digest"])
     cheap = sorted(plan, key=lambda spec: (spec.work, -spec.config["vocab_size"]))[:3]
