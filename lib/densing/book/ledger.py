@@ -143,4 +143,6 @@ def _digits(value: float | bool | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) or (value == int(value) and abs(value) < 1e6):
         return f"{int(value):,}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) < 0.01 else f"{value:.3g}"
