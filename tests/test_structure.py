@@ -10,6 +10,7 @@ import pytest
 
 from densing.book import find_chapters
 from densing.book.staging import ROOMS
+from densing.book.verdicts import VERDICTS
 from densing.data import repository_root
 
 ROOT = repository_root()
@@ -89,9 +90,11 @@ def test_a_chapter_follows_the_skeleton(chapter):
     assert len(headings) >= 6 and headings[-1].strip().lower() == "references"
     for part in ("own data", "exercise"):
         assert any(part in heading.lower() for heading in headings), f"no section on {part}"
-    assert "verdict" not in re.sub(r"(?m)^#.*$", "", text).lower() or "decide(" not in text, (
-        "verdicts are not computed"
-    )
+    code = re.sub(r"(?m)^#.*$", "", text)
+    for word in ("decide(", "ledger_rows", "load_claims", *(f'"{verdict}"' for verdict in VERDICTS)):
+        assert word not in code, (
+            f"{word}: verdicts are computed when the page is put together, not in a chapter"
+        )
     assert re.search(r"\.\./|/home/|open\(\"", text) is None, "no relative or absolute path"
 
 
