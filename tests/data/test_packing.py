@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densing.data import pack
+from densing.data import pack, pack_mixed
+from densing.errors import InputError
 
 
 def documents(lengths):
@@ -55,3 +56,28 @@ def test_order_is_seeded_and_a_limit_changes_nothing_before_it():
 def test_refusals(bad):
     with pytest.raises(ValueError, match="must be"):
         pack(*documents([10, 10]), **bad)
+
+
+def _stream(first, lengths):
+    ids = np.arange(first, first + sum(lengths), dtype=np.uint16)
+    return ids, np.concatenate([[0], np.cumsum(lengths)])
+
+
+def test_mixed_stream_keeps_its_share_all_along():
+    text, other = _stream(0, [7] * 300), _stream(10_000, [5] * 200)
+    windows = pack_mixed(text, other, 0.25, 20, limit=90, seed=1)
+    flat = np.concatenate([windows[0, :1], windows[:, 1:].ravel()])
+    ahead = np.cumsum(flat >= 10_000) - 0.25 * np.arange(1, len(flat) + 1)
+    assert np.abs(ahead).max() <= 7  # one document
+    own = flat[flat >= 10_000]
+    assert (own == np.arange(10_000, 10_000 + len(own))).all()  # the other stream keeps its order
+    shorter = pack_mixed(text, other, 0.25, 20, limit=30, seed=1)
+    assert (windows[:30] == shorter).all()
+    assert (pack_mixed(text, other, 0.25, 20, limit=30, seed=2) != shorter).any()
+
+
+def test_mixed_stream_that_is_too_short():
+    with pytest.raises(InputError, match="`other` ends after"):
+        pack_mixed(_stream(0, [7] * 300), _stream(10_000, [5] * 3), 0.25, 20, limit=90)
+    with pytest.raises(InputError, match="share"):
+        pack_mixed(_stream(0, [7]), _stream(10, [5]), 1.0, 20, limit=1)

@@ -99,3 +99,22 @@ def test_refusals(windows):
         broken = make_trainer(windows)
         broken.model.embedding.weight.data[0] = float("nan")
         broken.run_to(5)
+
+
+def test_trunk_goes_on_from_a_state_bit_for_bit(windows):
+    whole = Trunk(make_trainer(windows), warmup_tokens=300, decay_share=0.2)
+    for budget in (1_280, 2_560):
+        last = whole.branch(budget)
+    first = Trunk(make_trainer(windows), warmup_tokens=300, decay_share=0.2)
+    first.branch(1_280)
+    later = Trunk(make_trainer(windows).restore(first.trainer.state()), warmup_tokens=300, decay_share=0.2)
+    assert later.trainer.tokens_seen == first.trainer.tokens_seen > 0
+    resumed = later.branch(2_560)
+    assert torch.equal(weights(resumed), weights(last))
+
+
+def test_state_of_another_model_is_refused(windows):
+    state = make_trainer(windows).run_to(2).state()
+    del state["exp_avg.norm.weight"]
+    with pytest.raises(ValueError, match=r"exp_avg\.norm\.weight"):
+        make_trainer(windows).restore(state)

@@ -67,3 +67,60 @@ def pack(
 def _windows(tokens: np.ndarray, length: int) -> np.ndarray:
     count = (len(tokens) - 1) // length
     return np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[: count * length : length].copy()
+
+
+def pack_mixed(
+    text: tuple[np.ndarray, np.ndarray],
+    other: tuple[np.ndarray, np.ndarray],
+    share: float,
+    length: int,
+    *,
+    limit: int,
+    seed: int = 0,
+) -> np.ndarray:
+    """Windows of text mixed with a second stream: `share` of the tokens, all along, come from `other`.
+
+    Documents of `text` are shuffled by `seed`, those of `other` keep their order; each is laid down when its
+    stream lags behind its share, so every prefix holds the mixture to within a document.
+
+    Parameters
+    ----------
+    text, other : (ids, offsets) as `encode_documents` returns them.
+    share : of `other` in the tokens, [0, 1).
+    length : tokens predicted in a window.
+    limit : windows, >= 1.
+
+    Returns
+    -------
+    (limit, length + 1), the type of the text's ids.
+
+    Raises
+    ------
+    InputError : bad values, or a stream with too few tokens (says how many windows it supports).
+    """
+    check_range("share", share, 0, 1, open_high=True)
+    check_range("length", length, 1, integer=True)
+    check_range("limit", limit, 1, integer=True)
+    check_range("seed", seed, 0, integer=True)
+    order = np.random.default_rng(seed).permutation(len(text[1]) - 1)
+    needed = limit * length + 1
+    pieces: list[np.ndarray] = []
+    total = laid = taken = placed = 0
+    while total < needed:
+        if laid < share * total:
+            source, document, name = other, taken, "other"
+            taken += 1
+        else:
+            source, document, name = text, placed, "text"
+            placed += 1
+        if document >= len(source[1]) - 1:
+            raise InputError(
+                f"limit = {limit}: the stream `{name}` ends after {max(total - 1, 0) // length} windows"
+            )
+        if name == "text":
+            document = order[document]
+        piece = np.asarray(source[0][source[1][document] : source[1][document + 1]])
+        pieces.append(piece)
+        total += len(piece)
+        laid += len(piece) if name == "other" else 0
+    return _windows(np.concatenate(pieces).astype(text[0].dtype), length)[:limit]

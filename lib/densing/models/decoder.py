@@ -10,6 +10,13 @@ from torch import Tensor, nn
 
 from densing.checks import check_range
 from densing.errors import InputError
+from densing.models.kernels import (
+    rms_normalize,
+    rotary_attention,
+    swiglu,
+    tied_cross_entropy,
+    tied_token_losses,
+)
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -71,25 +78,33 @@ class DecoderConfig:
 
 
 class RotaryTable(nn.Module):
-    """Cosines and sines of the rotary positions, (context, head size), in the half-split convention of Llama."""
+    """Cosines and sines of the rotary positions, (context, head size / 2), half-split convention of Llama."""
 
     def __init__(self, context: int, head_size: int) -> None:
         super().__init__()
         frequency = ROTARY_BASE ** (-torch.arange(0, head_size, 2, dtype=torch.float32) / head_size)
         angle = torch.outer(torch.arange(context, dtype=torch.float32), frequency)
-        angle = torch.cat([angle, angle], dim=-1)
-        sine = angle.sin()
-        sine[
-            :, : head_size // 2
-        ].neg_()  # the sign of "rotate half" is stored, so that applying it is one roll
         self.register_buffer("cosine", angle.cos(), persistent=False)
-        self.register_buffer("signed_sine", sine, persistent=False)
+        self.register_buffer("sine", angle.sin(), persistent=False)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """Turn `x` (..., length, head size) by its positions, `start` to start + length - 1."""
+        positions = slice(start, start + x.shape[-2])
+        cosine, sine = self.cosine[positions], self.sine[positions]
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation with a gain (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn `x` (..., length, head size) by its positions 0 to length - 1."""
-        length, head_size = x.shape[-2:]
-        swapped = x.roll(head_size // 2, dims=-1)
-        return x * self.cosine[:length] + swapped * self.signed_sine[:length]
+        """(..., width) to the same shape."""
+        return rms_normalize(x, self.weight, NORM_EPS)
 
 
 class Block(nn.Module):
@@ -98,10 +113,10 @@ class Block(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         d, self.heads = config.width, config.heads
-        self.attention_norm = nn.RMSNorm(d, eps=NORM_EPS)
+        self.attention_norm = RMSNorm(d)
         self.qkv = nn.Linear(d, 3 * d, bias=False)
         self.attention_out = nn.Linear(d, d, bias=False)
-        self.feed_norm = nn.RMSNorm(d, eps=NORM_EPS)
+        self.feed_norm = RMSNorm(d)
         self.gate_up = nn.Linear(d, 2 * config.ff_width, bias=False)
         self.down = nn.Linear(config.ff_width, d, bias=False)
 
@@ -109,12 +124,8 @@ class Block(nn.Module):
         """(batch, length, d) to the same shape."""
         batch, length, d = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.heads, d // self.heads)
-        qk, v = qkv[:, :, :2].permute(2, 0, 3, 1, 4), qkv[:, :, 2].transpose(1, 2)
-        q, k = rotary(qk)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.attention_out(mixed.transpose(1, 2).reshape(batch, length, d))
-        gate, up = self.gate_up(self.feed_norm(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        x = x + self.attention_out(rotary_attention(qkv, rotary.cosine[:length], rotary.sine[:length]))
+        return x + self.down(swiglu(self.gate_up(self.feed_norm(x))))
 
 
 class Decoder(nn.Module):
@@ -136,7 +147,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.rotary = RotaryTable(config.context, config.width // config.heads)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(config.width, eps=NORM_EPS)
+        self.norm = RMSNorm(config.width)
         self._initialize(torch.Generator().manual_seed(seed))
 
     def _initialize(self, generator: torch.Generator) -> None:
@@ -156,6 +167,10 @@ class Decoder(nn.Module):
         ------
         InputError : a sequence longer than the context.
         """
+        return F.linear(self.hidden_states(tokens), self.embedding.weight)
+
+    def hidden_states(self, tokens: Tensor) -> Tensor:
+        """States after the last norm, (batch, length, width); their products with the embedding are the logits."""
         if tokens.shape[-1] > self.config.context:
             raise InputError(
                 f"tokens: length {tokens.shape[-1]}, must be at most the context {self.config.context}"
@@ -163,17 +178,20 @@ class Decoder(nn.Module):
         x = self.embedding(tokens)
         for block in self.blocks:
             x = block(x, self.rotary)
-        return F.linear(self.norm(x), self.embedding.weight)
+        return self.norm(x)
 
     def token_losses(self, windows: Tensor) -> Tensor:
         """Negative log-likelihoods in nats, (batch, length), of windows (batch, length + 1), first token given."""
-        logits = self(windows[:, :-1])
-        flat = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten(), reduction="none")
-        return flat.view(windows.shape[0], -1)
+        hidden = self.hidden_states(windows[:, :-1])
+        targets = windows[:, 1:]
+        return tied_token_losses(hidden.flatten(0, 1), self.embedding.weight, targets.flatten()).view(
+            targets.shape
+        )
 
     def loss(self, windows: Tensor) -> Tensor:
         """Mean negative log-likelihood in nats of windows (batch, length + 1), first token given."""
-        return F.cross_entropy(self(windows[:, :-1]).flatten(0, 1), windows[:, 1:].flatten())
+        hidden = self.hidden_states(windows[:, :-1])
+        return tied_cross_entropy(hidden.flatten(0, 1), self.embedding.weight, windows[:, 1:].flatten())
 
     def to_llama(self) -> "LlamaForCausalLM":
         """The same function as a `transformers.LlamaForCausalLM` (weights are copied)."""

@@ -17,7 +17,8 @@ class Trunk:
 
     Parameters
     ----------
-    trainer : at step 0; its schedule is replaced by warm-up and constant.
+    trainer : at step 0, or restored from an earlier state of the same trunk; its schedule is replaced by
+        warm-up and constant.
     warmup_tokens : length of the warm-up, >= 0.
     decay_share : share of a budget spent in the decay, (0, 0.5]; a share below half a batch leaves the trunk
         as it is.
@@ -33,8 +34,6 @@ class Trunk:
     ) -> None:
         check_range("decay_share", decay_share, 0, 0.5, open_low=True)
         check_range("final", final, 0, 1, open_low=True)
-        if trainer.step_count:
-            raise InputError(f"trainer: has taken {trainer.step_count} steps, must be at step 0")
         self.trainer = trainer
         self.warmup_tokens = warmup_tokens
         self.decay_share = decay_share
@@ -46,6 +45,11 @@ class Trunk:
         check_range("budget", budget, 0, open_low=True)
         return max(1, round(budget / self.trainer.batch_tokens))
 
+    def departure(self, budget: float) -> int:
+        """Step at which the branch for `budget` (tokens) leaves the trunk."""
+        total = self.steps(budget)
+        return total - round(self.decay_share * total)
+
     def branch(self, budget: float, hooks: TrainingHooks | None = None) -> Trainer:
         """Advance the trunk to where the branch for `budget` (tokens) leaves it, and return the decayed
         branch.
@@ -55,7 +59,7 @@ class Trunk:
         InputError : a budget whose start the trunk has already passed, or beyond the unique tokens.
         """
         total = self.steps(budget)
-        decay = round(self.decay_share * total)
+        decay = total - self.departure(budget)
         if total - decay < self.trainer.step_count:
             raise InputError(
                 f"budget = {budget}: its branch leaves at {(total - decay) * self.trainer.batch_tokens} tokens, "

@@ -12,6 +12,8 @@ from densing.checks import check_flag, check_range
 from densing.errors import InputError
 from densing.training.schedules import Schedule
 
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
 
 class TrainingHooks(Protocol):
     """What a caller may listen to while a `Trainer` runs."""
@@ -118,6 +120,40 @@ class Trainer:
         twin.optimizer = torch.optim.AdamW(groups, fused=True)
         twin.optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
         return twin
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that a later `restore` needs: weights, both moments of AdamW, the step."""
+        state = {"step": torch.tensor(self.step_count)}
+        for name, parameter in self.model.named_parameters():
+            state[f"model.{name}"] = parameter.detach().cpu().clone()
+            for moment in _MOMENTS if self.step_count else ():
+                state[f"{moment}.{name}"] = self.optimizer.state[parameter][moment].cpu().clone()
+        return state
+
+    def restore(self, state: dict[str, torch.Tensor]) -> "Trainer":
+        """Go on from a `state` of the same model on the same windows, bit for bit.
+
+        Raises
+        ------
+        InputError : a state of another model (names the tensor).
+        """
+        step = int(state["step"])
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                for kind in ("model", *(_MOMENTS if step else ())):
+                    saved = state.get(f"{kind}.{name}")
+                    if saved is None or saved.shape != parameter.shape:
+                        raise InputError(
+                            f"state: {kind}.{name} is missing or of another shape than the model's"
+                        )
+                parameter.copy_(state[f"model.{name}"])
+                if step:
+                    self.optimizer.state[parameter] = {
+                        "step": torch.tensor(float(step)),
+                        **{moment: state[f"{moment}.{name}"].to(parameter.device) for moment in _MOMENTS},
+                    }
+        self.step_count = step
+        return self
 
     def _batch(self) -> torch.Tensor:
         count = len(self.windows) // self.batch_sequences

@@ -1,0 +1,1 @@
+"""The reference family: its recipe, its runs and its checkpoints."""

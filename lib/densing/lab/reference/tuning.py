@@ -1,0 +1,53 @@
+"""Trials before the family was frozen: rates, batches and heads, one seed, judged on the development split."""
+
+from typing import Any
+
+from densing.lab.reference.plan import reference_spec
+from densing.lab.runs import Row, RunSpec
+
+SWEEP = "reference_tuning"
+TASK = "densing.lab.reference.tuning:tuning_rows"
+RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
+TUNED_SIZES = ("d0.05M", "d0.2M", "d0.9M")
+TUNING_TOKENS = 1_000_000
+
+
+def tuning_plan(part: str = "rates") -> list[RunSpec]:
+    """The runs of a trial: "rates" (five at three sizes), "batches" (2,048 and 4,096 tokens at three rates at two
+    sizes) or "heads" (other head counts at one rate a size)."""
+    if part == "rates":
+        return [tuning_spec(size, rate=rate) for rate in RATES for size in TUNED_SIZES]
+    if part == "batches":
+        return [
+            tuning_spec(size, rate=rate, batch_tokens=batch)
+            for size in ("d0.05M", "d0.9M")
+            for batch in (2_048, 4_096)
+            for rate in RATES[1:4]
+        ]
+    return [
+        tuning_spec(size, rate=rate, heads=heads)
+        for size, rate, counts in (("d0.05M", 4e-3, (1, 3)), ("d0.2M", 4e-3, (1, 4)), ("d0.9M", 2e-3, (1, 7)))
+        for heads in counts
+    ]
+
+
+def tuning_spec(size: str, **options: Any) -> RunSpec:
+    """One run of 1M tokens; options as `reference_spec`."""
+    spec = reference_spec(size, budgets=(TUNING_TOKENS,), sweep=SWEEP, **options)
+    return RunSpec(SWEEP, TASK, spec.config, spec.work)
+
+
+def tuning_rows(config: dict[str, Any]) -> list[Row]:
+    """Train one run and measure its loss on the development split (the task of `tuning_spec`)."""
+    from densing.lab.reference.evaluation import split_losses
+    from densing.lab.reference.training import branches
+
+    return [
+        {
+            "row": i,
+            "tokens": budget,
+            "train_seconds": seconds,
+            **split_losses(model, config["tokenizer"], ("val_a",))[0],
+        }
+        for i, (budget, model, seconds) in enumerate(branches(config))
+    ]
