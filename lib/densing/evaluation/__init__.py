@@ -5,6 +5,18 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "batching": ["context_length", "row_losses"],
+        "capability.battery": ["GENERATION_FAMILIES", "evaluate"],
+        "capability.battery_summary": ["summarize"],
+        "capability.choice": [
+            "ChoiceMeasures",
+            "EncodedChoices",
+            "choice_log_p",
+            "choice_measures",
+            "multiple_choice_error",
+        ],
+        "capability.exact_pass": ["answer_losses", "exact_pass_probability"],
+        "capability.questions": ["CHOICE_FAMILIES", "ChoiceItem", "choice_items", "encode_choices"],
         "likelihood": ["bits_per_character", "document_losses", "unigram_normalized_loss"],
     },
 )

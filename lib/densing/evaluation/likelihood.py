@@ -8,6 +8,7 @@ import numpy as np
 
 from densing.checks import check_range
 from densing.errors import InputError
+from densing.evaluation.batching import row_losses
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,31 +95,13 @@ def document_losses(
     tokens : (n,) the tokens predicted.
     bounds : (n_documents + 1,) document i is ``nll[bounds[i]:bounds[i + 1]]``.
     """
-    import torch
-
     check_range("length", length, 1, integer=True)
-    check_range("batch_tokens", batch_tokens, 1, integer=True)
     rows = []
     for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
         document = np.append(ids[start:stop], marker).astype(np.int64)
         for first in range(0, len(document) - 1, length):
             rows.append(document[first : first + length + 1])
-    order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
-    spans = [np.zeros(0)] * len(rows)
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        while order:
-            longest = len(rows[order[-1]])
-            chosen = order[-max(1, batch_tokens // longest) :]
-            del order[-len(chosen) :]
-            batch = np.full((len(chosen), longest), marker)
-            for k, i in enumerate(chosen):
-                batch[k, : len(rows[i])] = rows[i]
-            losses = model.token_losses(torch.from_numpy(batch).to(device)).double().cpu().numpy()
-            for k, i in enumerate(chosen):
-                spans[i] = losses[k, : len(rows[i]) - 1]
-    model.train(was_training)
+    spans = row_losses(model, rows, batch_tokens=batch_tokens, device=device)
     lengths = np.diff(offsets)  # the marker at the start is given, the one at the end is predicted
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     return np.concatenate(spans), np.concatenate([row[1:] for row in rows]), bounds
