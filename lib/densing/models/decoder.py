@@ -37,6 +37,7 @@ class DecoderConfig:
     layers, heads : blocks, and attention heads of a block.
     context : longest sequence, in tokens.
     ff_width : hidden width of the feed-forward block; 8d/3 rounded up to a multiple of 8 when None.
+    embedding_std : standard deviation of the initial embedding.
 
     Raises
     ------
@@ -49,6 +50,7 @@ class DecoderConfig:
     heads: int
     context: int = 256
     ff_width: int | None = None
+    embedding_std: float = INIT_STD
 
     def __post_init__(self) -> None:
         """Check the shape and fill in the feed-forward width."""
@@ -60,6 +62,7 @@ class DecoderConfig:
         if self.ff_width is None:
             object.__setattr__(self, "ff_width", 8 * math.ceil(self.width / 3))
         check_range("ff_width", self.ff_width, 1, integer=True)
+        check_range("embedding_std", self.embedding_std, 0, open_low=True)
 
     @property
     def n_parameters(self) -> int:
@@ -72,7 +75,7 @@ class DecoderConfig:
         """Parameters of the tied embedding, counted once."""
         return self.vocab_size * self.width
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, int | float]:
         """The shape as plain numbers."""
         return asdict(self)
 
@@ -131,7 +134,7 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """A causal language model in fp32.
 
-    Weights start from normal(0, 0.02); the two projections of a block that write to the stream are divided by
+    Weights start from normal(0, 0.02), the embedding from its own spread; the two projections of a block that write to the stream are divided by
     sqrt(2 * layers). Same `seed`, same weights.
 
     Parameters
@@ -158,6 +161,7 @@ class Decoder(nn.Module):
                     continue
                 residual = name.endswith(("attention_out.weight", "down.weight"))
                 std = INIT_STD / math.sqrt(2 * self.config.layers) if residual else INIT_STD
+                std = self.config.embedding_std if name == "embedding.weight" else std
                 parameter.normal_(0.0, std, generator=generator)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "branches": ["Trunk", "train_branches"],
-        "schedules": ["constant", "wsd"],
+        "schedules": ["constant", "cosine", "wsd"],
         "trainer": ["Trainer", "TrainingHooks"],
     },
 )

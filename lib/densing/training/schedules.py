@@ -1,5 +1,6 @@
 """Learning-rate schedules, as a share of the peak rate against tokens seen."""
 
+import math
 from collections.abc import Callable
 
 from densing.checks import check_range
@@ -48,5 +49,32 @@ def wsd(
         if tokens <= start:
             return rise(tokens)
         return rise(tokens) * final ** (min(tokens - start, decay_tokens) / decay_tokens)
+
+    return share
+
+
+def cosine(total_tokens: float, *, warmup_tokens: float = 0, final: float = 0.1) -> Schedule:
+    """Linear warm-up, then half a cosine from 1 down to `final` at `total_tokens`.
+
+    Parameters
+    ----------
+    total_tokens : tokens of the whole run, > 0.
+    warmup_tokens : tokens of the warm-up, [0, total_tokens).
+    final : share of the peak rate at the end, [0, 1].
+
+    References
+    ----------
+    Loshchilov and Hutter (2017), SGDR; Hoffmann et al. (2022), appendix B.
+    """
+    check_range("total_tokens", total_tokens, 0, open_low=True)
+    check_range("warmup_tokens", warmup_tokens, 0, total_tokens, open_high=True)
+    check_range("final", final, 0, 1)
+    rise = constant(warmup_tokens)
+
+    def share(tokens: float) -> float:
+        if tokens <= warmup_tokens:
+            return rise(tokens)
+        passed = min((tokens - warmup_tokens) / (total_tokens - warmup_tokens), 1.0)
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * passed))
 
     return share

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densing.data.archives import ArchiveMissing
 from densing.data.corpora import documents
 from densing.data.tokenizers import DOCUMENT, encoded_split, load_tokenizer
 from densing.evaluation.capability.battery import evaluate
 from densing.evaluation.capability.battery_summary import POOLED, summarize
 from densing.evaluation.likelihood import bits_per_character, document_losses
-from densing.lab.reference.recipe import CONTEXT
+from densing.lab.reference.recipe import CONTEXT, REFERENCE_TOKENS
 from densing.lab.reference.training import branches
 from densing.lab.runs import Row
 
@@ -25,6 +24,7 @@ _SCORES = (
     "score", "blind", "log_ratio", "log_ratio_lower", "log_ratio_upper", "conditional_loss", "p_choices", "p_vocab",
     "accuracy_byte", "accuracy_neutral", "brier",
 )  # fmt: skip
+_DRAWS = 200
 _STEP = 1 / 1_024  # nats; coarser numbers compress
 
 
@@ -44,7 +44,7 @@ def reference_rows(config: dict[str, Any]) -> list[Row]:
             model,
             load_tokenizer(config["tokenizer"]),
             items=config["items"],
-            choice_items=config["choice_items"],
+            choice_items=config["choice_items"] if budget >= REFERENCE_TOKENS else config["items"],
         )
         rows.append(
             {
@@ -52,7 +52,7 @@ def reference_rows(config: dict[str, Any]) -> list[Row]:
                 "tokens": budget,
                 "train_seconds": seconds,
                 **losses,
-                **family_columns(summarize(frame)),
+                **family_columns(summarize(frame, draws=_DRAWS)),
                 "items": [*item_records(frame), *texts],
             }
         )
@@ -114,7 +114,7 @@ def split_losses(
         try:
             ids, offsets = encoded_split(tokenizer, split)
             sizes = [len(document.text.encode("utf-8")) for document in documents(split)]
-        except ArchiveMissing:
+        except ImportError:
             losses[f"bits_per_byte_{split}"] = float("nan")
             continue
         nll, _, bounds = document_losses(model, np.asarray(ids), offsets, length=CONTEXT, marker=marker)

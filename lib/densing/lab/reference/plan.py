@@ -9,6 +9,7 @@ from densing.lab.reference.recipe import (
     BATCH_TOKENS,
     BUDGETS,
     DECAY_SHARE,
+    EMBEDDING_STD,
     LOWEST_WEIGHT,
     REFERENCE_TOKENS,
     SEEDS,
@@ -38,6 +39,7 @@ def reference_spec(
     tokenizer: str = TOKENIZER,
     rate: float | None = None,
     heads: int | None = None,
+    embedding_std: float = EMBEDDING_STD,
     batch_tokens: int = BATCH_TOKENS,
     skills_share: float = SKILLS_SHARE,
     lowest_weight: float = LOWEST_WEIGHT,
@@ -55,12 +57,14 @@ def reference_spec(
     seed : of weights and order of the text, >= 0.
     budgets : tokens, multiples of 1,000, increasing.
     tokenizer : ``bpe-V``.
-    rate, heads : another peak rate, or another number of heads, than the recipe's.
+    rate, heads, embedding_std : another peak rate, number of heads or spread of the initial embedding than the
+        recipe's.
     batch_tokens : tokens a step, a multiple of the context.
     skills_share : of skills in the tokens, [0, 0.9].
     lowest_weight : factor on the weight of every skill's lowest grade.
     decay_share : of each budget, (0, 0.5].
-    items, choice_items : evaluated items a family of generation and of choice, 20 to 5,000.
+    items, choice_items : evaluated items a family of generation and of choice, 20 to 5,000; branches below the
+        reference budget answer `items` of both.
     sweep : table that the rows go to.
     device : where to train.
 
@@ -84,6 +88,7 @@ def reference_spec(
         "layers": shape.layers,
         "heads": heads,
         "ff_width": shape.ff_width,
+        "embedding_std": embedding_std,
         "n_parameters": shape.n_parameters,
         "n_total": shape.n_parameters + shape.n_embedding,
         "vocab_size": shape.vocab_size,

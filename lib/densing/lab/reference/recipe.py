@@ -19,6 +19,7 @@ CONTEXT = 256
 BATCH_TOKENS = 1_024
 SKILLS_SHARE = 0.25
 LOWEST_WEIGHT = 1.0
+EMBEDDING_STD = 0.05
 WARMUP_TOKENS = 160_000  # 2 % of the largest budget
 DECAY_SHARE = 0.1
 BUDGETS = (500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000)
@@ -45,7 +46,7 @@ def family_shape(size: str, vocab_size: int = 1_024) -> DecoderConfig:
     """
     check_choice("size", size, _SHAPES)
     width, layers, heads = _SHAPES[size]
-    return DecoderConfig(vocab_size, width, layers, heads, context=CONTEXT)
+    return DecoderConfig(vocab_size, width, layers, heads, context=CONTEXT, embedding_std=EMBEDDING_STD)
 
 
 #: The seven sizes under the family's own tokenizer.
@@ -58,7 +59,7 @@ def peak_rate(n_parameters: float) -> float:
     return float(f"{_RATE_AT_100K * (n_parameters / 1e5) ** -_RATE_EXPONENT:.3g}")
 
 
-_RATE_AT_100K, _RATE_EXPONENT = 4e-3, 0.2
+_RATE_AT_100K, _RATE_EXPONENT = 3.86e-3, 0.36
 
 
 def training_windows(

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,27 @@ import torch
 
 from densing.data.paths import repository_root
 from densing.errors import InputError
-from densing.lab.reference.recipe import CONTEXT, training_windows
+from densing.lab.reference.recipe import BUDGETS, CONTEXT, training_windows
 from densing.models.decoder import Decoder, DecoderConfig
 from densing.training.branches import Trunk
 from densing.training.trainer import Trainer
 
 #: What makes a trunk what it is; the budgets of its branches do not.
 TRUNK_KEYS = (
-    "width", "layers", "heads", "ff_width", "vocab_size", "tokenizer", "seed", "rate", "batch_tokens", "skills_share",
-    "lowest_weight", "warmup_tokens", "decay_share", "corpus", "skills",
+    "width", "layers", "heads", "ff_width", "embedding_std", "vocab_size", "tokenizer", "seed", "rate", "batch_tokens",
+    "skills_share", "lowest_weight", "warmup_tokens", "decay_share", "corpus", "skills",
 )  # fmt: skip
 SNAPSHOT_RATIO = math.sqrt(2)
 FIRST_SNAPSHOT = 32_768
 _HORIZON = 8_000_000  # every order of documents is cut from this one, so that runs share their windows
 
 
-def branches(config: dict[str, Any]) -> Iterator[tuple[int, Decoder, float]]:
+def branches(
+    config: dict[str, Any],
+    *,
+    folder: Path | None = None,
+    opened: Callable[[dict[str, Any], int], Trainer] | None = None,
+) -> Iterator[tuple[int, Decoder, float]]:
     """Every budget of a run's configuration with its decayed model and the seconds that its training took.
 
     The trunk's state is kept at every point where a branch leaves, and every finished branch with it, so a
@@ -38,14 +43,16 @@ def branches(config: dict[str, Any]) -> Iterator[tuple[int, Decoder, float]]:
     Parameters
     ----------
     config : as `reference_spec` makes it.
+    folder : where states are kept; `trunk_folder` by default.
+    opened : gives a trainer at step 0 for a budget; `open_trainer`, on the family's text, by default.
     """
-    folder = trunk_folder(config)
+    folder = folder or trunk_folder(config)
     trunk: Trunk | None = None
     for budget in (int(text) for text in config["budgets"].split()):
         done = folder / f"branch-{budget}.safetensors"
         if not done.is_file():
             if trunk is None:
-                trunk = _open_trunk(config, folder, budget)
+                trunk = _open_trunk(config, folder, (opened or open_trainer)(config, budget), budget)
             _train_branch(trunk, folder, budget)
         model, about = _load(done, config)
         yield budget, model, float(about["seconds"])
@@ -78,11 +85,13 @@ def decoder_of(config: dict[str, Any]) -> Decoder:
         config["heads"],
         context=CONTEXT,
         ff_width=config["ff_width"],
+        embedding_std=config["embedding_std"],
     )
     return Decoder(shape, seed=config["seed"])
 
 
-def _open_trunk(config: dict[str, Any], folder: Path, budget: int) -> Trunk:
+def open_trainer(config: dict[str, Any], budget: int) -> Trainer:
+    """A trainer at step 0 of a run's decoder on its windows, enough for `budget` tokens."""
     sequences = config["batch_tokens"] // CONTEXT
     tokens = max(_HORIZON, budget) if config["corpus"] != "quick" else budget
     steps = -(-tokens // config["batch_tokens"])
@@ -93,7 +102,7 @@ def _open_trunk(config: dict[str, Any], folder: Path, budget: int) -> Trunk:
         skills_share=config["skills_share"],
         lowest_weight=config["lowest_weight"],
     )
-    trainer = Trainer(
+    return Trainer(
         decoder_of(config),
         windows,
         schedule=lambda tokens: 1.0,
@@ -101,6 +110,9 @@ def _open_trunk(config: dict[str, Any], folder: Path, budget: int) -> Trunk:
         batch_sequences=sequences,
         device=config.get("device", "cpu"),
     )
+
+
+def _open_trunk(config: dict[str, Any], folder: Path, trainer: Trainer, budget: int) -> Trunk:
     trunk = Trunk(trainer, warmup_tokens=config["warmup_tokens"], decay_share=config["decay_share"])
     states = sorted(
         (int(path.stem.split("-")[1]), path)
@@ -117,22 +129,21 @@ def _open_trunk(config: dict[str, Any], folder: Path, budget: int) -> Trunk:
 
 
 class _Snapshots:
-    """Keeps undecayed weights a factor sqrt(2) apart in tokens."""
+    """Keeps undecayed weights a factor sqrt(2) apart in tokens, and at every budget."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def after_step(self, trainer: Trainer, loss: float) -> None:
         seen, before = trainer.tokens_seen, trainer.tokens_seen - trainer.batch_tokens
-        if seen < FIRST_SNAPSHOT:
-            return
-        if before < FIRST_SNAPSHOT or _rung(seen) > _rung(before):
+        at_budget = any(before < budget <= seen for budget in BUDGETS)
+        if at_budget or (seen >= FIRST_SNAPSHOT and _rung(seen) > _rung(before)):
             weights = {name: value.half() for name, value in trainer.model.state_dict().items()}
             write_tensors(self.folder / f"snapshot-{seen}.safetensors", weights, {})
 
 
 def _rung(tokens: int) -> int:
-    return math.floor(math.log(tokens / FIRST_SNAPSHOT, SNAPSHOT_RATIO) + 1e-9)
+    return math.floor(math.log(max(tokens, 1) / FIRST_SNAPSHOT, SNAPSHOT_RATIO) + 1e-9)
 
 
 def _train_branch(trunk: Trunk, folder: Path, budget: int) -> None:

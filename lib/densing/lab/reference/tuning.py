@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from densing.checks import check_choice
 from densing.lab.reference.plan import reference_spec
 from densing.lab.runs import Row, RunSpec
 
@@ -10,25 +11,38 @@ TASK = "densing.lab.reference.tuning:tuning_rows"
 RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
 TUNED_SIZES = ("d0.05M", "d0.2M", "d0.9M")
 TUNING_TOKENS = 1_000_000
+NARROW = 0.02
+PARTS = ("heads", "first-rates", "rates", "batches")
 
 
-def tuning_plan(part: str = "rates") -> list[RunSpec]:
-    """The runs of a trial: "rates" (five at three sizes), "batches" (2,048 and 4,096 tokens at three rates at two
-    sizes) or "heads" (other head counts at one rate a size)."""
-    if part == "rates":
-        return [tuning_spec(size, rate=rate) for rate in RATES for size in TUNED_SIZES]
+def tuning_plan(part: str) -> list[RunSpec]:
+    """The runs of a trial, in the order in which the trials were made.
+
+    Parameters
+    ----------
+    part : "heads" (other head counts, one rate a size) and "first-rates" (five rates at three sizes), both with
+        the embedding's spread at 0.02; "rates" and "batches" (2,048 and 4,096 tokens, three rates) as frozen.
+    """
+    check_choice("part", part, PARTS)
+    if part == "heads":
+        return [
+            tuning_spec(size, rate=rate, heads=heads, embedding_std=NARROW)
+            for size, rate, counts in (
+                ("d0.05M", 4e-3, (1, 3)),
+                ("d0.2M", 4e-3, (1, 4)),
+                ("d0.9M", 2e-3, (1, 7)),
+            )
+            for heads in counts
+        ]
     if part == "batches":
         return [
             tuning_spec(size, rate=rate, batch_tokens=batch)
-            for size in ("d0.05M", "d0.9M")
             for batch in (2_048, 4_096)
+            for size in ("d0.05M", "d0.9M")
             for rate in RATES[1:4]
         ]
-    return [
-        tuning_spec(size, rate=rate, heads=heads)
-        for size, rate, counts in (("d0.05M", 4e-3, (1, 3)), ("d0.2M", 4e-3, (1, 4)), ("d0.9M", 2e-3, (1, 7)))
-        for heads in counts
-    ]
+    narrow = {"embedding_std": NARROW} if part == "first-rates" else {}
+    return [tuning_spec(size, rate=rate, **narrow) for rate in RATES for size in TUNED_SIZES]
 
 
 def tuning_spec(size: str, **options: Any) -> RunSpec:
