@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densing.data.corpora import documents
-from densing.data.tokenizers import DOCUMENT, encoded_split, load_tokenizer
+from densing.data.tokenizers import DOCUMENT
 from densing.evaluation.capability.battery import evaluate
 from densing.evaluation.capability.battery_summary import POOLED, summarize
 from densing.evaluation.likelihood import bits_per_character, document_losses
 from densing.lab.reference.recipe import CONTEXT, REFERENCE_TOKENS
+from densing.lab.reference.text import family_split, family_tokenizer
 from densing.lab.reference.training import branches
 from densing.lab.runs import Row
 
@@ -42,7 +42,7 @@ def reference_rows(config: dict[str, Any]) -> list[Row]:
         losses, texts = split_losses(model, config["tokenizer"])
         frame = evaluate(
             model,
-            load_tokenizer(config["tokenizer"]),
+            family_tokenizer(config["tokenizer"]),
             items=config["items"],
             choice_items=config["choice_items"] if budget >= REFERENCE_TOKENS else config["items"],
         )
@@ -93,7 +93,7 @@ def battery_table(tokenizer: str, *, items: int, choice_items: int) -> "pd.DataF
     from densing.lab.reference.recipe import family_shape
     from densing.models.decoder import Decoder
 
-    entries = load_tokenizer(tokenizer)
+    entries = family_tokenizer(tokenizer)
     model = Decoder(family_shape("d0.01M", entries.get_vocab_size()))
     frame = evaluate(model, entries, items=items, choice_items=choice_items)
     about = ("item", "family", "grade", "kind", "group", "tokens", "correct")
@@ -107,18 +107,17 @@ def split_losses(
 
     A split whose package archive is absent is left out (nan).
     """
-    marker = load_tokenizer(tokenizer).token_to_id(DOCUMENT)
+    marker = family_tokenizer(tokenizer).token_to_id(DOCUMENT)
     losses: dict[str, float] = {}
     texts: list[dict[str, Any]] = []
     for split in splits:
         try:
-            ids, offsets = encoded_split(tokenizer, split)
-            sizes = [len(document.text.encode("utf-8")) for document in documents(split)]
+            ids, offsets, sizes = family_split(tokenizer, split)
         except ImportError:
             losses[f"bits_per_byte_{split}"] = float("nan")
             continue
-        nll, _, bounds = document_losses(model, np.asarray(ids), offsets, length=CONTEXT, marker=marker)
-        losses[f"bits_per_byte_{split}"] = bits_per_character(nll.sum(), sum(sizes))
+        nll, _, bounds = document_losses(model, ids, offsets, length=CONTEXT, marker=marker)
+        losses[f"bits_per_byte_{split}"] = bits_per_character(nll.sum(), float(sizes.sum()))
         if split == "val_b":
             losses["nats_per_token_val_b"] = float(nll.mean())
             per_document = np.add.reduceat(nll, bounds[:-1])

@@ -3,7 +3,6 @@
 from typing import Any
 
 from densing.checks import check_choice, check_range
-from densing.data.corpora import corpus_digest
 from densing.errors import InputError
 from densing.lab.reference.recipe import (
     BATCH_TOKENS,
@@ -22,12 +21,14 @@ from densing.lab.reference.recipe import (
     peak_rate,
     skills_digest,
 )
+from densing.lab.reference.text import QUICK_TOKENIZER, text_digest
 from densing.lab.runs import RunSpec
 
 SWEEP = "reference"
 TASK = "densing.lab.reference.evaluation:reference_rows"
 SMALL, LARGE = tuple(SIZES)[:5], tuple(SIZES)[5:]
 SIBLING_SIZES = ("d0.05M", "d0.2M", "d0.9M", "d2M")
+QUICK_BUDGETS = (100_000, 200_000)
 SCALES = ("quick", "core", "full", "siblings")
 
 
@@ -103,7 +104,7 @@ def reference_spec(
         "budgets": " ".join(str(int(budget)) for budget in budgets),
         "items": items,
         "choice_items": choice_items,
-        "corpus": corpus_digest()[:12],
+        "corpus": text_digest(tokenizer),
         "skills": skills_digest(),
         **({} if device == "cpu" else {"device": device}),
     }
@@ -117,12 +118,16 @@ def reference_plan(scale: str = "full", *, device: str = "cpu") -> list[RunSpec]
 
     Parameters
     ----------
-    scale : "core" (five small sizes, what a fresh chapter retrains), "full" (the recorded family: seven sizes,
-        three seeds, five budgets; the largest budget of the two largest sizes for seed 0 only), or "siblings"
-        (four sizes under 4,096 entries at the reference budget).
+    scale : "quick" (the smallest size on a small text), "core" (five small sizes, what a fresh chapter
+        retrains), "full" (the recorded family: seven sizes, three seeds, five budgets; the largest budget of the
+        two largest sizes for seed 0 only), or "siblings" (four sizes under 4,096 entries at the reference
+        budget).
     device : where to train.
     """
-    check_choice("scale", scale, SCALES[1:])
+    check_choice("scale", scale, SCALES)
+    if scale == "quick":
+        few = {"items": 100, "choice_items": 100, "tokenizer": QUICK_TOKENIZER}
+        return [reference_spec("d0.01M", 0, budgets=QUICK_BUDGETS, device=device, **few)]
     if scale == "siblings":
         return [reference_spec(size, 0, tokenizer=SIBLING_TOKENIZER, device=device) for size in SIBLING_SIZES]
     early = BUDGETS[: BUDGETS.index(REFERENCE_TOKENS) + 1]

@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 
 from densing.checks import check_choice, check_range
-from densing.data.corpora import corpus_digest
 from densing.data.packing import pack_mixed
 from densing.data.paths import repository_root
 from densing.data.skills.mixture import skills_documents
-from densing.data.tokenizers import encode_documents, encoded_split, load_tokenizer, write_whole
+from densing.data.tokenizers import encode_documents, write_whole
+from densing.lab.reference.text import family_split, family_tokenizer, text_digest
 from densing.models.decoder import DecoderConfig
 
 TOKENIZER = "bpe-1024"
@@ -88,9 +88,7 @@ def training_windows(
     """
     check_range("skills_share", skills_share, 0, 0.9)
     count = -(-tokens // CONTEXT)
-    about = (
-        f"{tokenizer}-{corpus_digest()}-{skills_digest()}-{skills_share:g}-{lowest_weight:g}-{seed}-{count}"
-    )
+    about = f"{tokenizer}-{text_digest(tokenizer)}-{skills_digest()}-{skills_share:g}-{lowest_weight:g}-{seed}-{count}"
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
     path = repository_root() / "_build" / "cache" / "windows" / f"{key}.npy"
     if not path.is_file():
@@ -110,7 +108,7 @@ def skills_digest() -> str:
 def _mixed_windows(
     tokenizer: str, count: int, seed: int, skills_share: float, lowest_weight: float
 ) -> np.ndarray:
-    text = encoded_split(tokenizer, "train")
+    text = family_split(tokenizer, "train")[:2]
     if not skills_share:
         return pack_mixed(text, (text[0][:0], text[1][:1]), 0, CONTEXT, limit=count, seed=seed)
     # at most three bytes a token: the stream is cut where the windows are full
@@ -118,7 +116,7 @@ def _mixed_windows(
     skills = skills_documents(
         n_bytes=n_bytes, seed=seed, skills_share=skills_share, lowest_weight=lowest_weight
     )
-    encoded = encode_documents(load_tokenizer(tokenizer), skills)
+    encoded = encode_documents(family_tokenizer(tokenizer), skills)
     return pack_mixed(text, encoded, skills_share, CONTEXT, limit=count, seed=seed)
 
 

@@ -44,15 +44,16 @@ def branches(
     ----------
     config : as `reference_spec` makes it.
     folder : where states are kept; `trunk_folder` by default.
-    opened : gives a trainer at step 0 for a budget; `open_trainer`, on the family's text, by default.
+    opened : gives a trainer at step 0 for the largest budget; `open_trainer`, on the family's text, by default.
     """
     folder = folder or trunk_folder(config)
     trunk: Trunk | None = None
-    for budget in (int(text) for text in config["budgets"].split()):
+    budgets = [int(text) for text in config["budgets"].split()]
+    for budget in budgets:
         done = folder / f"branch-{budget}.safetensors"
         if not done.is_file():
             if trunk is None:
-                trunk = _open_trunk(config, folder, (opened or open_trainer)(config, budget), budget)
+                trunk = _open_trunk(config, folder, (opened or open_trainer)(config, budgets[-1]), budget)
             _train_branch(trunk, folder, budget)
         model, about = _load(done, config)
         yield budget, model, float(about["seconds"])

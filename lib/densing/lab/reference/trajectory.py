@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from densing.data.corpora import documents
-from densing.data.tokenizers import DOCUMENT, encoded_split, load_tokenizer
+from densing.data.tokenizers import DOCUMENT
 from densing.evaluation.capability.battery import evaluate
 from densing.evaluation.capability.battery_summary import summarize
 from densing.evaluation.likelihood import bits_per_character, document_losses
 from densing.lab.reference.evaluation import family_columns
 from densing.lab.reference.plan import reference_plan
 from densing.lab.reference.recipe import BUDGETS, CONTEXT
+from densing.lab.reference.text import family_split, family_tokenizer
 from densing.lab.reference.training import branches, load_snapshot, snapshots
 from densing.lab.runs import Row, RunSpec
 
@@ -41,16 +41,16 @@ def trajectory_rows(config: dict[str, Any]) -> list[Row]:
     early = " ".join(str(budget) for budget in BUDGETS if budget <= largest)
     for _ in branches({**config, "budgets": early}):
         pass
-    tokenizer = load_tokenizer(config["tokenizer"])
-    ids, offsets = encoded_split(config["tokenizer"], "val_b")
-    sizes = np.cumsum([len(document.text.encode("utf-8")) for document in documents("val_b")])
+    tokenizer = family_tokenizer(config["tokenizer"])
+    ids, offsets, sizes = family_split(config["tokenizer"], "val_b")
+    sizes = np.cumsum(sizes)
     count = int(np.searchsorted(sizes, config["text_bytes"])) + 1
     rows = []
     for i, (tokens, path) in enumerate(snapshots(config)):
         model = load_snapshot(path, config)
         nll, _, _ = document_losses(
             model,
-            np.asarray(ids[: offsets[count]]),
+            ids[: offsets[count]],
             offsets[: count + 1],
             length=CONTEXT,
             marker=tokenizer.token_to_id(DOCUMENT),
