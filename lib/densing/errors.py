@@ -9,6 +9,10 @@ class ExternalDataMissing(InputError):
     """A table that the book may not ship is not on this machine; says where it comes from."""
 
 
+class ArchiveMissing(ExternalDataMissing):
+    """A package archive that the book reads is not on this machine; says which command gets it."""
+
+
 class ChapterError(RuntimeError):
     """A chapter stopped while it ran; names the cell and the exception."""
 

@@ -105,7 +105,7 @@ def model(tokenizer):
 def test_item_likelihoods_are_those_of_transformers(model, tokenizer):
     llama = model.to_llama()
     for family in SKILL_FAMILIES:
-        items = encode_choices(tokenizer, choice_items(family, 12))
+        items = encode_choices(tokenizer, choice_items(family, 6))
         for item, log_p in zip(items, choice_log_p(model, items), strict=True):
             for choice, value in zip(item.choices, log_p, strict=True):
                 ids = torch.tensor(np.concatenate([item.prompt, choice]))[None]

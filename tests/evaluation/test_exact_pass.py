@@ -29,21 +29,20 @@ def answers() -> list[tuple[int, ...]]:
 
 def sampled(model, prompt: list[int], count: int) -> dict[tuple[int, ...], int]:
     """How often ancestral sampling at temperature 1 gives each answer."""
-    generator = torch.Generator().manual_seed(11)
-    rows = torch.tensor(prompt).repeat(count, 1)
-    ended = torch.zeros(count, dtype=torch.bool)
-    with torch.no_grad():
-        for _ in range(LONGEST):
-            p = torch.cat([model(part)[:, -1] for part in rows.split(50_000)]).softmax(-1)
-            token = torch.multinomial(p, 1, generator=generator)
-            rows = torch.cat([rows, torch.where(ended[:, None], END, token)], dim=1)
-            ended |= token[:, 0] == END
-    found: dict[tuple[int, ...], int] = {}
-    tails, counts = rows[:, len(prompt) :].unique(dim=0, return_counts=True)
-    for tail, n in zip(tails.tolist(), counts.tolist(), strict=True):
-        stop = tail.index(END) + 1 if END in tail else LONGEST
-        found[tuple(tail[:stop])] = n
-    return found
+    rng = np.random.default_rng(11)
+    drawn: list[tuple[int, ...]] = [()]  # the strings drawn so far, and which of them each sample is
+    which = np.zeros(count, int)
+    for _ in range(LONGEST):
+        with torch.no_grad():
+            logits = [model(torch.tensor([[*prompt, *body]]))[0, -1].double() for body in drawn]
+        cumulative = torch.stack(logits).softmax(-1).cumsum(-1).numpy()
+        token = (cumulative[which] < rng.random((count, 1))).sum(axis=1).clip(max=END)
+        token[[END in drawn[i] for i in which]] = END
+        longer = [(*body, k) for body in drawn for k in range(END + 1)]
+        kept, which = np.unique(which * (END + 1) + token, return_inverse=True)
+        drawn = [longer[i] for i in kept]
+    cut = [body[: body.index(END) + 1] if END in body else body for body in drawn]
+    return dict(zip(cut, np.bincount(which).tolist(), strict=True))
 
 
 def test_probabilities_of_all_answers_sum_to_one_and_are_the_frequencies_of_samples(model):

@@ -115,7 +115,7 @@ def _run(chapter, notebook, parameters, scratch, folder, progress, working_folde
                 extra_arguments=["--log-level=CRITICAL"],
             )
     except PapermillExecutionError as error:
-        if error.ename in ("InputError", "ExternalDataMissing"):
+        if error.ename in ("InputError", "ExternalDataMissing", "ArchiveMissing"):
             raise InputError(error.evalue) from None
         kept = folder / f"{chapter.slug}.failed.ipynb"
         if partial.is_file():

@@ -87,7 +87,7 @@ def footer(page: Page) -> str:
             f"Executed on {record.get('executed', 'an unknown date')} in {record.get('seconds', 0):.0f} s with Python "
             f"{record.get('python', '?')}; digest `{record.get('digest', 'none')}` over its source, its parameters, "
             f"{len(inputs.get('modules', {}))} modules of the library, {len(inputs.get('files', {}))} data files and "
-            f"{len(inputs.get('external', {}))} external tables.",
+            f"{len(inputs.get('external', {}))} external files.",
             "",
             f"Run it again: `{again}`. Sources: "
             f"{{download}}`{chapter.slug}.py <{source}.py>`, {{download}}`{chapter.slug}.ipynb <{source}.ipynb>`.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densing.book.chapters import ChapterSource
+from densing.data.archives import archive_path, registered_archives
 from densing.data.paths import repository_root
 from densing.data.provenance import file_digest, public_version
 from densing.data.published import external_tables, published_path
@@ -99,12 +100,13 @@ def _stale_reasons(chapter: ChapterSource, record: dict, results: Path, paramete
         now = public_version(name)
         if now != version:
             reasons.append(f"{name} was {version}, is {now or 'absent'}")
+    registered = external_tables() | registered_archives()
     for name, digest in inputs["external"].items():
-        if external_tables().get(name, {}).get("sha256") != digest:
-            reasons.append(f"external table {name} has another registered checksum")
+        if registered.get(name, {}).get("sha256") != digest:
+            reasons.append(f"external file {name} has another registered checksum")
     for name in record.get("tables_absent", ()):
         if _is_present(name):
-            reasons.append(f"executed without the external table {name}, which is here now")
+            reasons.append(f"executed without the external file {name}, which is here now")
     if not results.is_file():
         reasons.append(f"{results.name} is absent")
     elif file_digest(results) != record.get("results"):
@@ -112,9 +114,9 @@ def _stale_reasons(chapter: ChapterSource, record: dict, results: Path, paramete
     return reasons
 
 
-def _is_present(table: str) -> bool:
+def _is_present(name: str) -> bool:
     try:
-        return published_path(table).is_file()
+        return (archive_path if name in registered_archives() else published_path)(name).is_file()
     except ExternalDataMissing:
         return False
 

@@ -7,7 +7,7 @@ from densing.book.chapters import SCALES, find_chapter
 from densing.book.claims import load_claims
 from densing.book.figures import figure_bundle, page_figures, use_figure_style
 from densing.book.results import load_results, measured_number, write_results
-from densing.checks import check_choice, check_flag, check_range
+from densing.checks import check_choice, check_device, check_flag, check_range
 from densing.data.paths import output_folder, repository_root
 from densing.errors import ExternalDataMissing, InputError
 
@@ -30,7 +30,7 @@ def open_chapter(
     check_choice("scale", scale, SCALES)
     check_range("seed", seed, 0, 2**32 - 1, integer=True)
     check_flag("fresh", fresh)
-    _check_device(device)
+    check_device(device)
     random.seed(seed)
     use_figure_style()
     return ChapterSession(slug, scale=scale, seed=seed, device=device, fresh=fresh)
@@ -124,7 +124,7 @@ class ChapterSession:
         if table not in self._recorded:
             self._recorded.append(table)
         note = (
-            f"**The table `{table}` is not on this machine.** What follows in this section was recorded when the page "
+            f"**`{table}` is not on this machine.** What follows in this section was recorded when the page "
             f"was last run with it. To run it here: {missing}."
         )
         display({"text/markdown": f":::{{note}}\n{note}\n:::", "text/plain": note}, raw=True)
@@ -163,18 +163,3 @@ class ChapterSession:
         if self._recorded:
             results["recorded"] = self._recorded
         write_results(output_folder() / f"{self.slug}.json", results)
-
-
-def _check_device(device: object) -> None:
-    if device == "cpu":
-        return
-    if not isinstance(device, str):
-        raise InputError(f"device = {device!r}: must be a name such as 'cpu', 'cuda', 'cuda:1' or 'mps'")
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            f"device = {device!r}: must be a device of this machine ({str(error).splitlines()[0]})"
-        ) from None

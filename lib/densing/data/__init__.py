@@ -5,17 +5,21 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "archives": ["Archive", "archive_path", "open_archive", "registered_archives"],
         "corpora": [
-            "Document",
             "build_corpus",
             "corpus_digest",
             "corpus_manifest",
             "distribution_documents",
             "documents",
+            "split_digest",
         ],
         "dedup": ["deduplicate"],
+        "fetching": ["fetch_archives"],
+        "out_of_domain": ["is_reserved_article", "out_of_domain_manifest", "reserved_addresses"],
         "packing": ["pack", "pack_mixed"],
         "csv_files": ["read_csv_file"],
+        "text_files": ["read_texts"],
         "paths": ["output_folder", "repository_root"],
         "provenance": ["inputs_used", "record_external", "record_file", "start_recording"],
         "skills.arithmetic": ["ArithmeticProblems"],
@@ -31,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "parse_answer",
             "solve",
         ],
+        "text_choice": ["Document"],
         "tokenizers": [
             "TokenCounts",
             "compression_curve",

@@ -9,7 +9,7 @@ differs from it is refused.
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +19,9 @@ from densing.checks import check_choice
 from densing.data.cleaning import clean_text
 from densing.data.dedup import deduplicate
 from densing.data.paths import repository_root
-from densing.data.provenance import public_version, record_file
+from densing.data.provenance import file_digest, public_version, record_file
 from densing.data.python_documents import python_pieces
+from densing.data.text_choice import Document, fill, hash_order, size_in_bytes, texts_digest
 from densing.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,21 +38,11 @@ SPLITS: dict[str, tuple[str, ...]] = {
         "sympy", "torch", "traitlets", "transformers", "typer",
     ),
 }  # fmt: skip
+OUT_OF_DOMAIN = "val_c"  # a split of its own: it is not made of installed packages
 CODE_SHARE = 0.15
 VALIDATION_BYTES = 300_000
 _LEFT_OUT = {"tests", "test", "_vendor", "vendor", "vendored", "_vendored", "node_modules", "generated"}
 _VERSION = 1  # of the rules in this module and in cleaning; part of the cache's name
-
-
-@dataclass(frozen=True)
-class Document:
-    """One text of the corpus: `kind` is "docstring" or "code", `module` the file, `name` what it belongs to."""
-
-    distribution: str
-    module: str
-    name: str
-    kind: str
-    text: str
 
 
 def documents(split: str) -> tuple[Document, ...]:
@@ -59,14 +50,20 @@ def documents(split: str) -> tuple[Document, ...]:
 
     Parameters
     ----------
-    split : "train" (about 30 MB), "val_a" (development, 300 kB), "val_b" (reported loss, 300 kB).
+    split : "train" (about 30 MB), "val_a" (development, 300 kB), "val_b" (reported loss, 300 kB), "val_c" (out of
+        domain, 300 kB: `densing.data.out_of_domain`).
 
     Raises
     ------
     InputError : an unknown split, or a corpus that is not the registered one (names the package and both
         versions).
+    ArchiveMissing : "val_c" without its package archives; says which command gets them.
     """
-    check_choice("split", split, SPLITS)
+    check_choice("split", split, (*SPLITS, OUT_OF_DOMAIN))
+    if split == OUT_OF_DOMAIN:
+        from densing.data.out_of_domain import out_of_domain_documents
+
+        return out_of_domain_documents()
     return _load(build_corpus(), split)
 
 
@@ -126,7 +123,17 @@ def corpus_manifest() -> "pd.DataFrame":
 
 def corpus_digest() -> str:
     """SHA-256 of the manifest: the identity of the corpus in configurations and tokenizers."""
-    return hashlib.sha256(_manifest_path().read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    return file_digest(_manifest_path())
+
+
+def split_digest(split: str) -> str:
+    """SHA-256 that identifies the text of a split: of the corpus's manifest, or of that of "val_c"."""
+    check_choice("split", split, (*SPLITS, OUT_OF_DOMAIN))
+    if split == OUT_OF_DOMAIN:
+        from densing.data.out_of_domain import manifest_path
+
+        return file_digest(manifest_path())
+    return corpus_digest()
 
 
 def _versions() -> dict[str, str | None]:
@@ -193,32 +200,13 @@ def _read(distribution: str) -> list[Document]:
 def _shares(split: str, found: list[Document]) -> list[Document]:
     """Code cut to its share (in the order of a hash, so no file is preferred), validation cut to its size."""
     docstrings = [document for document in found if document.kind == "docstring"]
-    code = sorted((document for document in found if document.kind == "code"), key=_order)
-    budget = sum(_size(document) for document in docstrings)
+    code = sorted((document for document in found if document.kind == "code"), key=hash_order)
+    budget = sum(size_in_bytes(document) for document in docstrings)
     if split != "train":
-        docstrings = _fill(sorted(docstrings, key=_order), (1 - CODE_SHARE) * VALIDATION_BYTES)
-        budget = sum(_size(document) for document in docstrings)
-    chosen = set(docstrings) | set(_fill(code, budget * CODE_SHARE / (1 - CODE_SHARE)))
+        docstrings = fill(sorted(docstrings, key=hash_order), (1 - CODE_SHARE) * VALIDATION_BYTES)
+        budget = sum(size_in_bytes(document) for document in docstrings)
+    chosen = set(docstrings) | set(fill(code, budget * CODE_SHARE / (1 - CODE_SHARE)))
     return [document for document in found if document in chosen]
-
-
-def _fill(candidates: list[Document], size: float) -> list[Document]:
-    """The first of `candidates` until `size` bytes are reached."""
-    taken, total = [], 0
-    for document in candidates:
-        if total >= size:
-            break
-        taken.append(document)
-        total += _size(document)
-    return taken
-
-
-def _order(document: Document) -> str:
-    return hashlib.sha256(f"{document.module}:{document.name}:{document.text}".encode()).hexdigest()
-
-
-def _size(document: Document) -> int:
-    return len(document.text.encode("utf-8"))
 
 
 def _write(by_split: dict[str, list[Document]], folder: Path) -> None:
@@ -231,7 +219,6 @@ def _write(by_split: dict[str, list[Document]], folder: Path) -> None:
         _replace(folder / f"{split}.jsonl", lines)
         for name in SPLITS[split]:
             own = [document for document in found if document.distribution == name]
-            hashes = "".join(hashlib.sha256(document.text.encode("utf-8")).hexdigest() for document in own)
             info = metadata.metadata(name)
             rows.append(
                 {
@@ -241,9 +228,9 @@ def _write(by_split: dict[str, list[Document]], folder: Path) -> None:
                     "split": split,
                     "documents": len(own),
                     "characters": sum(len(document.text) for document in own),
-                    "bytes": sum(map(_size, own)),
-                    "code_bytes": sum(_size(document) for document in own if document.kind == "code"),
-                    "sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+                    "bytes": sum(map(size_in_bytes, own)),
+                    "code_bytes": sum(size_in_bytes(document) for document in own if document.kind == "code"),
+                    "sha256": texts_digest(own),
                 }
             )
     _replace(folder / "manifest.csv", pd.DataFrame(rows).to_csv(index=False))

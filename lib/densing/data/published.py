@@ -1,11 +1,11 @@
 """Tables of published figures: those the book ships, and those it may only read."""
 
-import os
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from densing.data.external import find_external
 from densing.data.paths import repository_root
 from densing.data.provenance import file_digest, record_external, record_file
 from densing.errors import ExternalDataMissing, InputError
@@ -42,17 +42,9 @@ def published_path(name: str) -> Path:
         raise InputError(f"name = {name!r}: must be one of the published tables {', '.join(known)}")
     entry = registry[name]
     record_external(name, entry["sha256"])
-    folders = [Path(f) for f in [os.environ.get("DENSING_EXTERNAL")] if f] + [root / "data" / "external"]
-    for folder in folders:
-        path = folder / entry["file"]
-        if path.is_file():
-            found = file_digest(path)
-            if found != entry["sha256"]:
-                raise InputError(
-                    f"{path}: SHA-256 is {found[:12]}..., the registered table has {entry['sha256'][:12]}...; "
-                    "the file is damaged or another version"
-                )
-            return path
+    path = find_external(entry["file"], entry["sha256"], file_digest)
+    if path is not None:
+        return path
     raise ExternalDataMissing(
         f"{name}: put {entry['file']} (from {entry['source']}) into data/external or a folder named by "
         "$DENSING_EXTERNAL; the book may read this table but not ship it"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densing.checks import check_flag, check_range
-from densing.data.corpora import corpus_digest, documents
+from densing.data.corpora import corpus_digest, documents, split_digest
 from densing.data.paths import repository_root
 from densing.errors import InputError
 
@@ -151,7 +151,7 @@ def encode_documents(tokenizer: "Tokenizer", texts: Sequence[str]) -> tuple[np.n
 @cache
 def encoded_split(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """The split of the corpus under the tokenizer `name`, as `encode_documents`; cached on disk and read by mapping."""
-    stem = cache_folder() / f"{name}-{corpus_digest()[:12]}-{split}"
+    stem = cache_folder() / f"{name}-{split_digest(split)[:12]}-{split}"
     ids_path, offsets_path = Path(f"{stem}-ids.npy"), Path(f"{stem}-offsets.npy")
     if not (ids_path.is_file() and offsets_path.is_file()):
         ids, offsets = encode_documents(

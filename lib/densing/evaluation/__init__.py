@@ -18,5 +18,16 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "capability.exact_pass": ["answer_losses", "exact_pass_probability"],
         "capability.questions": ["CHOICE_FAMILIES", "ChoiceItem", "choice_items", "encode_choices"],
         "likelihood": ["bits_per_character", "document_losses", "unigram_normalized_loss"],
+        "predictability.correlations": [
+            "aggregate_correlations",
+            "item_correlations",
+            "permuted_correlations",
+            "survival",
+        ],
+        "predictability.drops": ["StageDrops", "distractor_medians", "frozen_medians", "stage_drops"],
+        "predictability.movement": ["MarginVariance", "choice_covariation", "margin_variance"],
+        "predictability.resampling": ["Resampled", "resample_items"],
+        "predictability.stages": ["STAGES", "ChoiceScores"],
+        "text_loss": ["TextLosses", "text_bits_per_byte", "text_losses"],
     },
 )

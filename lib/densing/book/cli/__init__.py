@@ -5,9 +5,14 @@ import sys
 import typer
 
 from densing.book.cli.building import build
+from densing.book.cli.density import density
+from densing.book.cli.export import export
+from densing.book.cli.fetch import fetch
 from densing.book.cli.fit import fit
 from densing.book.cli.listing import ledger, list_chapters
 from densing.book.cli.new import new
+from densing.book.cli.reference import reference
+from densing.book.cli.rows import rows
 from densing.book.cli.run import join_pairs, run
 from densing.errors import ChapterError, InputError
 
@@ -24,6 +29,11 @@ app.command("ledger")(ledger)
 app.command("new")(new)
 app.command("build")(build)
 app.command("fit")(fit)
+app.command("fetch")(fetch)
+app.command("rows")(rows)
+app.command("density")(density)
+app.command("export")(export)
+app.add_typer(reference, name="reference")
 
 
 def main() -> None:

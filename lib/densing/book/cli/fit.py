@@ -45,8 +45,8 @@ def fit(
     from densing.fitters import RUN_COLUMNS, ScalingLaw, parse_columns
 
     names = parse_columns(columns)
-    budgets = _numbers("--flops", flops)
-    width = delta if delta == "auto" else _numbers("--delta", delta)[0]
+    budgets = parse_numbers("--flops", flops)
+    width = delta if delta == "auto" else parse_numbers("--delta", delta)[0]
     if output is not None and output.exists() and not output.is_dir():
         raise InputError(f"--output = {str(output)!r}: must be a folder")
     wanted = [*names.values(), *(c for c in (groups, weights) if c)]
@@ -72,7 +72,8 @@ def fit(
         print(optimum.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
 
 
-def _numbers(option: str, text: str | None) -> list[float]:
+def parse_numbers(option: str, text: str | None) -> list[float]:
+    """Numbers of an option, joined by commas; none of no text."""
     from densing.errors import InputError
 
     try:
@@ -126,16 +127,17 @@ def _report(found: "ScalingLawResults", optimum) -> dict:
         "data_sha256": found.data_digest,
         "compute_optimal": [] if optimum is None else optimum.to_dict("records"),
     }
-    return _finite(report)
+    return finite(report)
 
 
-def _finite(value):
+def finite(value):
+    """The same value for JSON: numbers that are not finite become None."""
     import math
 
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -79,7 +79,7 @@ def choice_items(family: str, count: int = 500, *, choices: int = 4, seed: int =
 
     Parameters
     ----------
-    family : ``"doc_next"`` (the sentence that follows, against sentences of like length from other documents),
+    family : ``"doc_next"`` (the line that follows, against lines of like length from other documents),
         ``"doc_match"`` (the summary line that documents a name), ``"fact_recall"`` and ``"fact_hop"`` (one
         invented fact, and two composed; grade 1 and 2, group is the frequency in training), ``"arith_choice"``
         (a sum against near misses; grade is the operands' digits), ``"code_close"`` (the two brackets that

@@ -24,10 +24,11 @@ from densing.data.tokenizers import write_whole
 from densing.evaluation.capability.contamination import seen_in
 from densing.evaluation.capability.questions import MOST_CHOICES, Question, digest
 
-PROMPT_BYTES, CHOICE_BYTES = 64, 36
-CODE_BYTES = 48
-LEAST_BYTES = 20  # of a choice: a word or two could continue anything
-LIKE_LENGTH = 4  # choices of one question differ in length by at most this many bytes
+PROMPT_BYTES, CODE_BYTES = 64, 48
+# Of the choices: a next line shows in its first words, a summary needs its verb and object.
+LINE_BYTES, SUMMARY_BYTES = 24, 36
+LEAST_BYTES = 14  # of a choice: a word or two could continue anything
+LIKE_LENGTH = 2  # choices of one question differ in length by at most this many bytes
 A_DOCUMENT = 2  # questions of one family from one docstring, at most
 _MARK = re.compile(r"<(doc|pad|ans|end|r\d+)>")
 _NOT_PROSE = re.compile(r"(?m)^\s*(>>>|\.\.|[-*+] |:|[-=~]{3}|\||In \[)")
@@ -87,16 +88,19 @@ def _candidates(
     """Questions without wrong choices, in the order of a hash; none twice, few from one document."""
     found: dict[tuple[str, str], Question] = {}
     for document in held_out:
-        own = [q for q in find(document) if (q.prompt + q.right).isascii() and not _MARK.search(q.prompt + q.right)]
-        if document.kind == "code":
-            own = list(
-                {q.right: q for q in own}.values()
-            )  # one an ending: the rare ones set how many there are
+        own = sorted(filter(_plain, find(document)), key=lambda q: digest(q.prompt + q.right))
+        if document.kind == "code":  # one an ending: the rare endings set how many questions there are
+            own = list({q.right: q for q in own}.values())
         else:
-            own = sorted(own, key=lambda q: digest(q.prompt + q.right))[:A_DOCUMENT]
+            own = own[:A_DOCUMENT]
         for question in own:
             found.setdefault((question.prompt, question.right), question)
     return sorted(found.values(), key=lambda q: digest(f"{q.family} {q.prompt} {q.right}"))
+
+
+def _plain(question: Question) -> bool:
+    text = question.prompt + question.right
+    return text.isascii() and not _MARK.search(text)
 
 
 def _group(document: Document) -> str:
@@ -105,7 +109,7 @@ def _group(document: Document) -> str:
 
 def _cut(text: str, most: int) -> str:
     """The first words of `text`, at most `most` characters."""
-    return text if len(text) <= most else text[: text.rfind(" ", 0, most + 1)].rstrip(" ,;:(")
+    return text if len(text) <= most else text[: most + 1].rpartition(" ")[0].rstrip(" ,;:(")
 
 
 def _tail(text: str, most: int) -> str:
@@ -126,7 +130,7 @@ def _next_lines(document: Document) -> Iterator[Question]:
         lines = [" ".join(line.split()) for line in paragraph.split("\n")]
         for k in range(1, len(lines)):
             prompt = _tail(" ".join(lines[:k]), PROMPT_BYTES)
-            right = " " + _cut(lines[k], CHOICE_BYTES - 1)
+            right = " " + _cut(lines[k], LINE_BYTES - 1)
             if min(len(prompt), len(right)) >= LEAST_BYTES and _wordy(prompt) and _wordy(right):
                 yield Question("doc_next", 0, prompt, "", right, (), _group(document))
 
@@ -136,8 +140,8 @@ def _summaries(document: Document) -> Iterator[Question]:
     summary = " ".join(re.split(r"\n\s*\n", document.text)[0].split())
     if document.kind != "docstring" or not name or name.startswith("__") or not _SUMMARY.match(summary):
         return
-    right = " " + _cut(summary, CHOICE_BYTES - 1)
-    if right.isascii() and len(right) >= LEAST_BYTES and _wordy(right) and len(name) < PROMPT_BYTES:
+    right = " " + _cut(summary, SUMMARY_BYTES - 1)
+    if len(right) >= LEAST_BYTES and _wordy(right) and len(name) < PROMPT_BYTES:
         # a name, a colon and what it does: how lists of related functions are written
         yield Question("doc_match", 0, f"{name} :", "it :", right, (), _group(document))
 
@@ -165,9 +169,7 @@ def _brackets(code: str) -> Iterator[tuple[int, int, str]]:
     for line in code.split("\n"):
         starts.append(starts[-1] + len(line) + 1)
     opened: list[tuple[str, int]] = []
-    inside = (
-        0  # from Python 3.12 on an f-string is tokens, which must not differ from the string it was before
-    )
+    inside = 0  # f-strings: tokens from Python 3.12 on, and strings before
     try:
         for token in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
             name = tokenize.tok_name[token.type]

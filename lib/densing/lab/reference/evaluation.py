@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densing.data.tokenizers import DOCUMENT
+from densing.errors import ArchiveMissing
 from densing.evaluation.capability.battery import evaluate
 from densing.evaluation.capability.battery_summary import POOLED, summarize
 from densing.evaluation.likelihood import bits_per_character, document_losses
@@ -113,7 +114,7 @@ def split_losses(
     for split in splits:
         try:
             ids, offsets, sizes = family_split(tokenizer, split)
-        except ImportError:
+        except ArchiveMissing:
             losses[f"bits_per_byte_{split}"] = float("nan")
             continue
         nll, _, bounds = document_losses(model, ids, offsets, length=CONTEXT, marker=marker)
