@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/facts),)
 export DENSING_EXTERNAL ?= $(abspath ../shared/facts)
 endif
 
-.PHONY: book test quick pages data rows serve lint pins clean
+.PHONY: book test quick pages data rows reference bench serve lint pins clean
 
 book: $(STAMP)
 	$(BIN)/densing build $(if $(FRESH),--fresh) --jobs $(JOBS)
@@ -30,6 +30,14 @@ data: $(STAMP)
 # Finished runs of sweeps into the committed tables: make rows, or make rows SWEEP=name.
 rows: $(STAMP)
 	$(BIN)/densing rows $(SWEEP)
+
+# The recorded family: some hours on two cores; stopped, it goes on where it was.
+reference: $(STAMP)
+	$(BIN)/densing reference record
+
+# On a quiet machine: the book's own code beside its peers.
+bench: $(STAMP)
+	$(BIN)/densing bench
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000

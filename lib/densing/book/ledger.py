@@ -77,7 +77,8 @@ def ledger_rows(claims: Iterable[Claim], results: Iterable[dict]) -> list[Ledger
 def committed_ledger(root: Path | None = None) -> list[LedgerRow]:
     """The ledger of the committed claims and results."""
     root = root or repository_root()
-    results = [load_results(path) for path in sorted((root / "data" / "results").glob("*.json"))]
+    paths = sorted((root / "data" / "results").glob("*.json"))
+    results = [load_results(path) for path in paths if path.stem != "benchmarks"]
     return ledger_rows(load_claims(root / "data" / "claims.yml"), results)
 
 

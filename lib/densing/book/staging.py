@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from densing.book import fragments
+from densing.book.benchmarks import benchmark_tables
 from densing.book.claims import load_claims
 from densing.book.freshness import Page
 from densing.book.ledger import LedgerRow, ledger_csv, ledger_rows, load_systems
@@ -20,6 +21,7 @@ from densing.book.results import load_results, write_atomically
 from densing.data.provenance import file_digest
 from densing.data.published import external_tables
 from densing.errors import InputError
+from densing.lab.benchmarks.record import load_benchmarks
 
 #: Rooms of the library in the direction data flows: a room imports from itself and the rooms before it.
 ROOMS = (
@@ -57,6 +59,7 @@ def stage_book(root: Path, stage: Path, pages: Sequence[Page]) -> str:
         "progress": fragments.progress([p.chapter for p in shown], rows, systems),
         "chapters": fragments.chapter_list([p.chapter for p in shown]),
         "ledger": fragments.ledger_page(rows, shown, systems),
+        "benchmarks": benchmark_tables(load_benchmarks()),
         "api": fragments.api_reference(_rooms(root), _library_digest(root)),
         "external-tables": fragments.external_tables_list(external_tables(), shown),
     }

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from densing.book.cli.bench import bench
 from densing.book.cli.building import build
 from densing.book.cli.density import density
 from densing.book.cli.export import export
@@ -31,6 +32,7 @@ app.command("build")(build)
 app.command("fit")(fit)
 app.command("fetch")(fetch)
 app.command("rows")(rows)
+app.command("bench")(bench)
 app.command("density")(density)
 app.command("export")(export)
 app.add_typer(reference, name="reference")

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 reference = typer.Typer(
-    help="Ladders of small models: train one on your own text.", no_args_is_help=True, add_completion=False
+    help="Ladders of small models: train one on your own text, or record the book's.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -63,3 +65,19 @@ def train(
     for note in law["notes"]:
         print(f"note      {note}")
     print(f"wrote     {ladder.folder}: ladder.csv, law.json, tokenizer.json, checkpoints under runs")
+
+
+@reference.command("record")
+def record(
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STAGE]...", help="family, cosine, siblings, trial, tuning, trajectory; all."
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Runs at a time, each of one thread.")] = 2,
+) -> None:
+    """Record the book's own family: trains what is missing, goes on where it was stopped."""
+    from densing.lab import record
+
+    record(tuple(stages or ()), processes=processes)

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from densing.checks import check_choice
-from densing.data.paths import repository_root
 from densing.fitters.bootstrap import Estimate
 from densing.lab.reference.recipe import BATCH_TOKENS, CONTEXT, SIZES
 from densing.models.decoder import Decoder, DecoderConfig
@@ -167,8 +166,3 @@ def _matrix_products(shape: DecoderConfig) -> Callable[[], float]:
         return operations
 
     return step
-
-
-def benchmarks_path():
-    """Where benchmark results are committed."""
-    return repository_root() / "data" / "results" / "benchmarks.json"

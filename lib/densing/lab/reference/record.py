@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from densing.checks import check_choices
 from densing.data.paths import repository_root
 from densing.lab.reference.evaluation import battery_table
 from densing.lab.reference.plan import SIBLING_SIZES, reference_plan, reference_spec
@@ -18,11 +19,11 @@ from densing.lab.reference.recipe import (
 from densing.lab.reference.store import BATTERY, checkpoint_path, load_reference, write_checkpoint
 from densing.lab.reference.training import load_snapshot, snapshots, trunk_folder
 from densing.lab.reference.trajectory import trajectory_plan
-from densing.lab.reference.tuning import PARTS, tuning_plan
+from densing.lab.reference.tuning import PARTS, trial_plan, tuning_plan
 from densing.lab.runs import RunSpec
 from densing.lab.sweeps import run_sweep
 
-STAGES = ("family", "cosine", "siblings", "trajectory", "tuning")
+STAGES = ("family", "cosine", "siblings", "trial", "tuning", "trajectory")
 _TRUNK_TOKENS = (500_000, 1_000_000, 2_000_000, 4_000_000)
 
 
@@ -38,12 +39,21 @@ def recording_plan(stage: str) -> list[list[RunSpec]]:
         "cosine": lambda: [cosine_plan()],
         "siblings": lambda: [reference_plan("siblings")],
         "trajectory": lambda: [trajectory_plan()],
+        "trial": lambda: [trial_plan()],
         "tuning": lambda: [tuning_plan(part) for part in PARTS],
     }[stage]()
 
 
-def record(stages: tuple[str, ...] = STAGES, *, processes: int = 2) -> None:
-    """Run what is missing of each stage, then write the checkpoints and the table of items."""
+def record(stages: tuple[str, ...] = (), *, processes: int = 2) -> None:
+    """Run what is missing of each stage, then write the checkpoints and the table of items.
+
+    Parameters
+    ----------
+    stages : some of `STAGES`; all by default.
+    processes : runs at a time.
+    """
+    stages = tuple(stages) or STAGES
+    check_choices("stages", stages, STAGES)
     for stage in stages:
         for specs in recording_plan(stage):
             run_sweep(specs, processes=processes)
