@@ -66,6 +66,22 @@ def check_flag(name: str, value: object) -> None:
     check_choice(name, value, (True, False))
 
 
+def check_device(device: object) -> None:
+    """Refuse `device` unless tensors can live on it here."""
+    if device == "cpu":
+        return
+    if not isinstance(device, str):
+        raise InputError(f"device = {device!r}: must be a name such as 'cpu', 'cuda', 'cuda:1' or 'mps'")
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"device = {device!r}: must be a device of this machine ({str(error).splitlines()[0]})"
+        ) from None
+
+
 def check_columns(name: str, columns: Iterable[str], required: Iterable[str]) -> None:
     """Refuse a table whose `columns` lack one of `required`."""
     columns = list(columns)

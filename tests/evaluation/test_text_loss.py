@@ -154,5 +154,9 @@ def test_bad_models_are_refused(tokenizer):
         text_losses(Uniform(320, context=32), tokenizer, TEXTS)
     with pytest.raises(InputError, match="the model has 200 entries"):
         text_losses(Uniform(200), tokenizer, TEXTS)
+    marked = byte_tokenizer(bos_token="<s>")
+    marked.add_special_tokens({"eos_token": "</s>"})  # behind all that the model has
+    with pytest.raises(InputError, match="gives the id 257, the model has 257 entries"):
+        text_losses(Uniform(257), marked, TEXTS)
     with pytest.raises(InputError, match="not finite"):
         text_losses(Nan(320), tokenizer, TEXTS)

@@ -104,7 +104,7 @@ def test_a_killed_sweep_loses_no_finished_row(place):
         [sys.executable, "-c", script], start_new_session=True, stdout=subprocess.DEVNULL
     )
     folder = runs_module.rows_folder("squares")
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + 100
     while len(list(folder.glob("*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)

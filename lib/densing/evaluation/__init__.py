@@ -16,6 +16,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "multiple_choice_error",
         ],
         "capability.exact_pass": ["answer_losses", "exact_pass_probability"],
+        "capability.pass_rate": ["PassRecord", "pass_at_k", "pass_rate", "pass_until"],
+        "capability.pass_rate_sampling": ["exact_passes", "problem_name", "sampled_passes"],
         "capability.questions": ["CHOICE_FAMILIES", "ChoiceItem", "choice_items", "encode_choices"],
         "likelihood": ["bits_per_character", "document_losses", "unigram_normalized_loss"],
         "predictability.correlations": [

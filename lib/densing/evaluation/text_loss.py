@@ -114,7 +114,7 @@ def text_losses(
     reader = _Reader(tokenizer)
     ids = [reader.encode(text) for text in texts]
     known = getattr(getattr(model, "config", None), "vocab_size", None)
-    largest = max(int(tokens.max(initial=0)) for tokens in ids)
+    largest = max(int(tokens.max(initial=0)) for tokens in (*ids, reader.start, reader.end))
     if known is not None and largest >= known:
         raise InputError(
             f"tokenizer: gives the id {largest}, the model has {known} entries; is it another model's?"

@@ -1,10 +1,9 @@
-"""Recorded runs: one JSON file a finished run while a sweep works, one committed table a sweep afterwards."""
+"""Runs of a sweep, and the committed table of those that are recorded."""
 
 import hashlib
 import importlib
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,41 +55,6 @@ def rows_folder(sweep: str) -> Path:
     return repository_root() / "_build" / "rows" / sweep
 
 
-def write_record(spec: RunSpec, record: dict[str, Any]) -> None:
-    """Write the record of a finished run, all or nothing."""
-    folder = rows_folder(spec.sweep)
-    folder.mkdir(parents=True, exist_ok=True)
-    body = json.dumps(record, sort_keys=True)
-    check = hashlib.sha256(body.encode()).hexdigest()
-    part = folder / f".{spec.digest}.{os.getpid()}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump({"sha256": check, "record": record}, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, folder / f"{spec.digest}.json")
-
-
-def read_record(spec: RunSpec) -> dict[str, Any] | None:
-    """The record of a finished run, None if there is none.
-
-    Raises
-    ------
-    InputError : a damaged file, named; delete it to run that configuration again.
-    """
-    path = rows_folder(spec.sweep) / f"{spec.digest}.json"
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        body = json.dumps(content["record"], sort_keys=True)
-        sound = hashlib.sha256(body.encode()).hexdigest() == content["sha256"]
-    except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise InputError(f"{path}: damaged row; delete the file to run this configuration again")
-    return content["record"]
-
-
 def runs_path(sweep: str, *, items: bool = False) -> Path:
     """The committed table of a sweep; with `items` its item-level rows."""
     return repository_root() / "data" / "runs" / (f"{sweep}_items.parquet" if items else f"{sweep}.csv")
@@ -101,7 +65,7 @@ def load_runs(sweep: str, *, items: bool = False) -> "pd.DataFrame":
 
     Raises
     ------
-    InputError : no such sweep; lists those that are recorded.
+    InputError : no such sweep, lists those that are recorded; or a damaged row, named.
     """
     import pandas as pd
 
@@ -110,74 +74,31 @@ def load_runs(sweep: str, *, items: bool = False) -> "pd.DataFrame":
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv"))) or "none"
         raise InputError(f"sweep = {sweep!r}: no recorded rows; recorded are {known}")
     record_file(path)
-    return pd.read_parquet(path) if items else pd.read_csv(path)
+    return pd.read_parquet(path) if items else read_table(sweep)
 
 
-def missing(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Those of `specs` that neither the committed tables nor finished row files hold."""
-    specs = list(specs)
-    done: dict[str, set[str]] = {}
-    for sweep in {spec.sweep for spec in specs}:
-        done[sweep] = set(load_runs(sweep)["digest"]) if runs_path(sweep).is_file() else set()
-    return [spec for spec in specs if spec.digest not in done[spec.sweep] and read_record(spec) is None]
+def read_table(sweep: str) -> "pd.DataFrame":
+    """The committed rows of a sweep, numbers to their last digit.
 
-
-def record_frames(records: Iterable[tuple[RunSpec, dict[str, Any]]]) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """Records of finished runs as two tables: rows with their configuration, and item-level rows."""
-    import pandas as pd
-
-    rows, items = [], []
-    for spec, record in records:
-        shared = {"digest": spec.digest, **record["config"]}
-        about = {key: value for key, value in record.items() if key not in ("rows", "task", "config")}
-        for row in record["rows"]:
-            rows.append(shared | {key: value for key, value in row.items() if key != "items"} | about)
-            items.extend({"digest": spec.digest, "row": row["row"], **item} for item in row.get("items", ()))
-    return pd.DataFrame(rows), pd.DataFrame(items)
-
-
-def merge_rows(specs: Sequence[RunSpec]) -> "pd.DataFrame":
-    """Add the finished runs of `specs` (one sweep) to ``data/runs/<sweep>.csv``; what is there already stays.
-
-    The rows are sorted by their configuration, so the file depends neither on the order of finishing nor on
-    how often a sweep was stopped. A lock keeps two processes from merging at once.
+    Raises
+    ------
+    InputError : a table that is not whole: names the file and the line.
     """
     import pandas as pd
-    from filelock import FileLock
 
-    names = {spec.sweep for spec in specs}
-    if len(names) != 1:
-        raise InputError(f"specs: must be runs of one sweep, these are of {sorted(names)}")
-    sweep = names.pop()
-    path, item_path = runs_path(sweep), runs_path(sweep, items=True)
-    rows_folder(sweep).mkdir(parents=True, exist_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(rows_folder(sweep) / ".merge.lock"):
-        old = pd.read_csv(path) if path.is_file() else None
-        known = set() if old is None else set(old["digest"])
-        records = {spec: read_record(spec) for spec in specs if spec.digest not in known}
-        rows, items = record_frames((spec, record) for spec, record in records.items() if record is not None)
-        if not len(rows):
-            return pd.DataFrame() if old is None else old
-        keys = [*specs[0].config, "digest", "row"]
-        frame = pd.concat([old, rows], ignore_index=True).sort_values(keys, kind="stable", ignore_index=True)
-        if len(items):
-            place = {digest: i for i, digest in enumerate(frame["digest"].unique())}
-            before = pd.read_parquet(item_path) if item_path.is_file() else None
-            items = pd.concat([before, items], ignore_index=True)
-            items = items.assign(place=items["digest"].map(place)).sort_values(
-                ["place", "row"], kind="stable"
-            )
-            content = items.drop(columns="place").reset_index(drop=True).to_parquet(index=False)
-            _replace(item_path, content)
-        _replace(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    path = runs_path(sweep)
+    try:
+        frame = pd.read_csv(path, float_precision="round_trip", dtype={"digest": str})
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged table ({error})") from None
+    if not {"digest", "row"} <= set(frame.columns):
+        raise InputError(f"{path}: damaged table; must have the columns digest and row")
+    bad = ~frame["digest"].str.fullmatch(r"[0-9a-f]{16}").eq(True) | frame.duplicated(["digest", "row"])
+    for column in {"row", "seconds"} & set(frame.columns):
+        bad |= frame[column].isna()
+    if bad.any():
+        raise InputError(f"{path}: damaged row in line {int(bad.to_numpy().argmax()) + 2}")
     return frame
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def rerun_sample(

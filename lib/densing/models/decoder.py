@@ -134,8 +134,8 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """A causal language model in fp32.
 
-    Weights start from normal(0, 0.02), the embedding from its own spread; the two projections of a block that write to the stream are divided by
-    sqrt(2 * layers). Same `seed`, same weights.
+    Weights start from normal(0, 0.02), the embedding from its own spread; the two projections of a block that
+    write to the stream are divided by sqrt(2 * layers). Same `seed`, same weights.
 
     Parameters
     ----------

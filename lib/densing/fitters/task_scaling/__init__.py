@@ -1,0 +1,1 @@
+"""Pass rates against size: stopped counts, the task scaling law by likelihood, instance by instance, and its bend."""

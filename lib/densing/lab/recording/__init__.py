@@ -1,0 +1,1 @@
+"""How runs are executed, measured, kept one file each, and merged into a sweep's table."""

@@ -1,0 +1,1 @@
+"""The density yardstick: curves fitted to the reference family, their noise, and densities measured against them."""
