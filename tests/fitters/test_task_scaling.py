@@ -292,7 +292,11 @@ def test_counts_shrink_instances_without_passes_toward_the_others():
     alpha = found.instances.set_index("instance")["alpha"]
     assert np.isfinite(found.instances["log_c"]).all() and alpha[silent].between(0, 0.5).all()
     truth = np.exp(-np.exp(F + 0.7)).mean(0)
-    assert found.predict(size)["rate"].to_numpy() == pytest.approx(truth, rel=0.25)
+    rate = found.predict(size)["rate"].to_numpy()
+    often = truth * 80 * 400 > 50  # passes to be expected: fewer do not pin a rate to a quarter
+    assert often.sum() >= 4
+    assert rate[often] == pytest.approx(truth[often], rel=0.25)
+    assert (np.abs(np.log(rate / truth)) < np.log(2)).all()
 
 
 @pytest.mark.parametrize("noise", [{"between": 0.15}, {"between": 0.05, "by_size": 0.12}])

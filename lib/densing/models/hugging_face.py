@@ -53,7 +53,7 @@ class HuggingFaceDecoder(nn.Module):
 
     Parameters
     ----------
-    model : as `transformers.AutoModelForCausalLM` gives it.
+    model : a causal language model of `transformers`.
     tokenizer : its tokenizer, kept beside it.
 
     Attributes
