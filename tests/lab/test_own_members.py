@@ -26,15 +26,15 @@ def family(noise=0.003, exponent=0.35, other=0.35, seed=0):
 def test_planted_law_is_forecast():
     found = forecast_members(family(), bootstrap=100)
     assert found["multiplier"].round().tolist() == [287, 574, 18, 9]
-    assert found["error_pct"].max() < 1
-    assert found["inside"].sum() >= 3
+    assert found["loss_pct"].max() < 1
+    assert found["loss_inside"].sum() >= 3
     assert (found["seeds"] == 3).all()
 
 
 def test_permuted_losses_are_not_forecast():
     runs = family()
     runs["bits_per_byte_val_b"] = np.random.default_rng(1).permutation(runs["bits_per_byte_val_b"])
-    assert forecast_members(runs, bootstrap=50)["error_pct"].max() > 5
+    assert forecast_members(runs, bootstrap=50)["loss_pct"].max() > 5
 
 
 def test_equal_exponents_are_parallel_and_unequal_ones_are_not():

@@ -194,6 +194,23 @@ def test_items_left_by_a_merge_that_was_stopped_do_not_come_twice(place):
     expect_whole(4)
 
 
+def test_the_command_merges_and_refuses_in_one_line(place):
+    run_sweep(plan(2), processes=1, progress=False)
+    runs_module.runs_path("stopped").unlink()
+
+    def densing(*arguments):
+        command = [sys.executable, "-m", "densing.book.cli", "rows", *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert densing("stopped").stdout == "stopped: 2 runs added, 2 recorded\n"
+    expect_whole(2)
+    record = next(runs_module.rows_folder("stopped").glob("*.json"))
+    record.write_text(record.read_text()[:-9])
+    refused = densing()
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert f"{record}: damaged row" in refused.stderr
+
+
 def test_a_record_under_another_name_and_a_cut_table_are_refused(place):
     specs = plan(2)
     run_sweep(specs, processes=1, progress=False)
@@ -219,16 +236,28 @@ def test_numbers_and_lists_survive_merging_again(place):
         "def work(config):\n    return [{'row': 0, 'value': config['value']}]\n"
     )
     specs = [
-        RunSpec("exact", "densing_exact_task:work", {"seed": 0, "sizes": [i, 2], "value": value})
+        RunSpec(
+            "exact",
+            "densing_exact_task:work",
+            {
+                "mode": ("b", None, "zz", None)[i],
+                "sizes": [i, 2],
+                "value": value,
+                **({"extra": True} if i > 1 else {}),
+            },
+        )
         for i, value in enumerate(values)
     ]
     path = runs_module.runs_path("exact")
     run_sweep(specs[:2], processes=1, progress=False)
-    first = path.read_text().splitlines()
-    run_sweep(specs, processes=1, progress=False)
-    assert path.read_text().splitlines()[:3] == first
-    assert list(load_runs("exact")["value"]) == values
-    assert list(load_runs("exact")["sizes"]) == [json.dumps([i, 2]) for i in range(4)]
+    assert list(load_runs("exact")["sizes"]) == ["[1, 2]", "[0, 2]"], "no mode comes first"
+    found = run_sweep(specs, processes=1, progress=False)
+    assert list(found["value"]) == values
+    assert list(found["sizes"]) == [json.dumps([i, 2]) for i in range(4)]
+    in_pieces = path.read_bytes()
+    path.unlink()
+    columns = run_sweep(specs, processes=1, progress=False).columns
+    assert set(columns) == set(found.columns) and path.read_bytes() == in_pieces
 
 
 @pytest.mark.parametrize("sampled", [False, True])

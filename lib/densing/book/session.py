@@ -1,6 +1,7 @@
 """What a running chapter holds on to: its parameters, its figures, its measurements."""
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from densing.book.chapters import SCALES, find_chapter
@@ -42,6 +43,7 @@ class ChapterSession:
     Attributes
     ----------
     slug, scale, seed, device, fresh : as given.
+    absent : the error that the loader raised when a table was not there, set by the chapter; see `show`.
     """
 
     def __init__(self, slug: str, *, scale: str, seed: int, device: str, fresh: bool):
@@ -51,29 +53,64 @@ class ChapterSession:
         self._measurements: dict[str, dict] = {}
         self._recorded: list[str] = []
         self._figures: set[str] = set()
+        self.absent: ExternalDataMissing | None = None
 
     def pick(self, *, quick: T, book: T, full: T) -> T:
         """The value that belongs to this run's scale."""
         return {"quick": quick, "book": book, "full": full}[self.scale]
 
-    def show(self, figure: "Figure", *, name: str, caption: str, alt: str) -> None:
-        """Put out `figure` with its caption and alternative text, and close it; see `figure_bundle`."""
+    def show(
+        self,
+        figure: "Figure | Callable[[], Figure]",
+        *,
+        name: str,
+        caption: str,
+        alt: str,
+    ) -> None:
+        """Put out `figure` with its caption and alternative text, and close it; see `figure_bundle`.
+
+        Parameters
+        ----------
+        figure : or a function that makes it: while a table is `absent`, it is not called and the committed page's
+            figure is shown.
+        name, caption, alt : as for `figure_bundle`.
+        """
         from IPython.display import display
 
+        if callable(figure):
+            if self.absent is not None:
+                self.recorded(self.absent, figures=(name,))
+                return
+            figure = figure()
         if name in self._figures:
             raise InputError(f"name = {name!r}: {self.slug} has a figure of this name already")
         data, metadata = figure_bundle(figure, name=name, caption=caption, alt=alt)
         self._figures.add(name)
         display(data, metadata=metadata, raw=True)
 
-    def table(self, frame: "pd.DataFrame", *, caption: str) -> None:
-        """Put out `frame` as a table with a caption; give it finished column names and formatted values."""
+    def table(
+        self,
+        frame: "pd.DataFrame | Callable[[], pd.DataFrame]",
+        *,
+        caption: str,
+    ) -> None:
+        """Put out `frame` as a table with a caption; give it finished column names and formatted values.
+
+        Parameters
+        ----------
+        frame : or a function that makes it: while a table is `absent`, it is not called and nothing is put out.
+        caption : of the table.
+        """
         from html import escape
 
         from IPython.display import display
 
         if not caption.strip():
             raise InputError(f"caption = {caption!r}: a table needs a caption")
+        if callable(frame):
+            if self.absent is not None:
+                return
+            frame = frame()
         body = frame.to_html(index=False, border=0, classes="densing-table", justify="left", na_rep="")
         body = body.replace("<thead>", f"<caption>{escape(caption)}</caption>\n<thead>", 1)
         body = body.replace("<th>", '<th scope="col">')

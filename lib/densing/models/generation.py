@@ -291,14 +291,16 @@ def _inverted(p: Tensor, chance: np.ndarray) -> np.ndarray:
     Sums are in double, block by block: a rare token keeps its probability, and most of the row is read once.
     """
     n = p.shape[-1]
+    if len(p) == 1:
+        ends = p[0].double().cumsum(-1)
+        u = torch.from_numpy(chance).to(ends) * ends[-1]
+        return torch.searchsorted(ends, u, right=True).clamp_(max=n - 1).cpu().numpy()
     blocks = F.pad(p, (0, -n % _BLOCK)).view(len(p), -1, _BLOCK)
     ends = blocks.sum(-1, dtype=torch.double).cumsum(-1)
     u = torch.from_numpy(chance).to(ends)[:, None] * ends[:, -1:]
-    ends = ends.expand(len(u), -1).contiguous()
     block = torch.searchsorted(ends, u, right=True).clamp_(max=ends.shape[-1] - 1)
     rest = u - torch.where(block > 0, ends.gather(1, (block - 1).clamp_(min=0)), 0.0)
-    rows = torch.arange(len(u), device=p.device) if len(p) > 1 else torch.zeros_like(block[:, 0])
-    inside = blocks[rows, block[:, 0]].cumsum(-1, dtype=torch.double)
+    inside = blocks[torch.arange(len(p), device=p.device), block[:, 0]].cumsum(-1, dtype=torch.double)
     place = torch.searchsorted(inside, rest, right=True).clamp_(max=_BLOCK - 1)
     return (block * _BLOCK + place)[:, 0].clamp_(max=n - 1).cpu().numpy()
 

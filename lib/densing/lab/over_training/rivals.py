@@ -233,6 +233,29 @@ def subset_summary(studies: Mapping[str, SubsetStudy]) -> dict[str, float]:
     return found
 
 
+def robust_summary(
+    studies: Mapping[str, SubsetStudy],
+    forecasts: Mapping[str, pd.DataFrame],
+    fits: Mapping[str, pd.DataFrame],
+    names: Mapping[str, str],
+) -> dict[str, float]:
+    """What the claim that the forecast is robust needs.
+
+    Parameters
+    ----------
+    studies, forecasts, fits : title of a training set to its `subset_study`, `forecast_targets`, `other_loss_fits`.
+    names : name of a training set to its title.
+    """
+    found = subset_summary({name: studies[title] for name, title in names.items()})
+    for name, title in names.items():
+        if title != "RedPajama":  # whose published five are claims of their own
+            found[f"published_five_error_pct_{name}"] = forecasts[title]["loss_pct"].max()
+        free = fits[title].set_index(["law", "objective"])
+        free = free.loc[("Chinchilla, free exponents", "squares"), ["over_trained", "large"]]
+        found[f"chinchilla_error_pct_{name}"] = free.abs().max()
+    return found
+
+
 def robust_fit(
     runs: pd.DataFrame, least_multiplier: float = 0
 ) -> tuple[pd.DataFrame, np.ndarray, ScalingLawResults]:

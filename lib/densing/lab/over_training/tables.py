@@ -119,3 +119,24 @@ def overtraining_price_table(prices: pd.DataFrame) -> pd.DataFrame:
             "paid back after tokens": [f"{v:.2g} ({low:.2g} to {high:.2g})" for v, low, high in ends],
         }
     )
+
+
+def members_table(members: pd.DataFrame, laws: pd.DataFrame) -> pd.DataFrame:
+    """Observed and predicted losses of the book's own members, with the relative errors of every law of the error.
+
+    Parameters
+    ----------
+    members : from `forecast_members`. laws : from `member_error_laws`.
+    """
+    table = {
+        "member": laws.columns,
+        "M": members["multiplier"].map("{:.0f}".format).to_numpy(),
+        "loss": members["loss"].map("{:.3f}".format).to_numpy(),
+        "predicted": [
+            f"{m.loss_hat:.3f} ({m.loss_lower:.3f} to {m.loss_upper:.3f})" for m in members.itertuples()
+        ],
+        "off by, %": members["loss_pct"].map("{:.2f}".format).to_numpy(),
+    }
+    for law, errors in laws.iterrows():
+        table[f"error, {law}"] = ["" if np.isnan(value) else f"{value:+.1f}" for value in errors]
+    return pd.DataFrame(table)

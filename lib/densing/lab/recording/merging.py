@@ -117,12 +117,12 @@ def _cell(value: Any) -> Any:
 def _sorted(frame: "pd.DataFrame", configured: set[str]) -> "pd.DataFrame":
     """Rows in the order of their configuration, read in the order of the table's columns."""
     keys = [column for column in frame.columns if column in configured] + ["digest", "row"]
-    return frame.sort_values(
-        keys,
-        kind="stable",
-        ignore_index=True,
-        key=lambda column: column.astype(str) if column.dtype == object else column,
-    )
+    return frame.sort_values(keys, kind="stable", ignore_index=True, key=_sortable)
+
+
+def _sortable(column: "pd.Series") -> "pd.Series":
+    """Text and mixed values by their text, and nothing the same whether it was written as a table or not."""
+    return column.where(column.notna(), "").astype(str) if column.dtype == object else column
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -4,8 +4,10 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ TRUNK_KEYS = (
     "width", "layers", "heads", "ff_width", "embedding_std", "vocab_size", "tokenizer", "seed", "rate", "batch_tokens",
     "skills_share", "lowest_weight", "warmup_tokens", "decay_share", "corpus", "skills",
 )  # fmt: skip
+STATES = "DENSING_REFERENCE"  # environment variable
 SNAPSHOT_RATIO = math.sqrt(2)
 FIRST_SNAPSHOT = 32_768
 _HORIZON = 8_000_000  # every order of documents is cut from this one, so that runs share their windows
@@ -60,10 +63,26 @@ def branches(
 
 
 def trunk_folder(config: dict[str, Any]) -> Path:
-    """Where the states of a trunk and its branches are kept between runs."""
+    """Where the states of a trunk and its branches are kept between runs: under ``$DENSING_REFERENCE`` if it is set."""
     identity = json.dumps({key: config[key] for key in TRUNK_KEYS}, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return repository_root() / "_build" / "reference" / digest
+    root = os.environ.get(STATES)
+    return (Path(root) if root else repository_root() / "_build" / "reference") / digest
+
+
+@contextmanager
+def no_kept_states() -> Iterator[None]:
+    """Inside, nothing trained before is found, by this process and those it starts; states are dropped at the end."""
+    before = os.environ.get(STATES)
+    with tempfile.TemporaryDirectory(prefix="densing-reference-") as folder:
+        os.environ[STATES] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[STATES]
+            else:
+                os.environ[STATES] = before
 
 
 def snapshots(config: dict[str, Any]) -> list[tuple[int, Path]]:
