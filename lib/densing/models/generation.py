@@ -273,16 +273,29 @@ class _Draw:
         return alive
 
     def choose(self, logits: Tensor, chance: np.ndarray) -> np.ndarray:
-        """Tokens (rows,) from logits (rows or 1, vocab_size) by inversion of the cumulative probabilities."""
-        if self.temperature == 0:
-            return logits.argmax(-1).expand(len(chance)).cpu().numpy()
-        p = torch.softmax(logits / self.temperature, -1)
-        if self.top_p == 1:
-            return _inverted(p, chance)
-        p, order = p.sort(dim=-1, descending=True, stable=True)
-        p = p * (p.cumsum(-1, dtype=torch.double) - p < self.top_p)
-        place = _inverted(p, chance)
-        return order.cpu().numpy()[np.arange(len(place)) if len(order) > 1 else 0, place]
+        return choose_tokens(logits, chance, self.temperature, self.top_p)
+
+
+def choose_tokens(
+    logits: Tensor, chance: np.ndarray, temperature: float = 1.0, top_p: float = 1.0
+) -> np.ndarray:
+    """Tokens (rows,) by inversion of the cumulative probabilities.
+
+    Parameters
+    ----------
+    logits : (rows, vocab_size), or (1, vocab_size) for all rows.
+    chance : (rows,) uniform in [0, 1).
+    temperature : 0 takes the likeliest. top_p : share of probability kept, (0, 1].
+    """
+    if temperature == 0:
+        return logits.argmax(-1).expand(len(chance)).cpu().numpy()
+    p = torch.softmax(logits / temperature, -1)
+    if top_p == 1:
+        return _inverted(p, chance)
+    p, order = p.sort(dim=-1, descending=True, stable=True)
+    p = p * (p.cumsum(-1, dtype=torch.double) - p < top_p)
+    place = _inverted(p, chance)
+    return order.cpu().numpy()[np.arange(len(place)) if len(order) > 1 else 0, place]
 
 
 def _inverted(p: Tensor, chance: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """PassUntil on the book's generated skills: a decoder answers problems until it has passed often enough."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from densing.evaluation.capability.questions import digest, encode
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from torch import Tensor
 
     from densing.models.decoder import Decoder
     from densing.models.generation import Samples
@@ -52,7 +54,8 @@ def sampled_passes(
     passes, max_samples : as `pass_until`.
     temperature : of sampling, > 0. top_p : share of probability kept, (0, 1].
     verify : ``"answer"``: the sample is the answer, token by token, and ends there; a sample that has left it is not
-        finished, since it cannot pass any more. ``"family"``: the finished text satisfies the family's own check.
+        finished, since it cannot pass any more, and those that have not share their text, hence their distribution of
+        the next token. ``"family"``: the finished text satisfies the family's own check.
     max_new_tokens : longest sample with ``"family"``; None: twice the answer and eight more, as the context allows.
     batch : rows computed at a time.
     seed : of the samples; every problem has its own stream.
@@ -71,12 +74,15 @@ def sampled_passes(
         raise InputError("temperature = 0: greedy decoding has no pass rate; must be above 0")
     rows = []
     prompts, answers = encoded_problems(tokenizer, problems)
-    options = {"temperature": temperature, "top_p": top_p, "batch": batch}
-    for problem, prompt, answer in zip(problems, prompts, answers, strict=True):
-        sampler = _Sampler(model, prompt, options)
-        if verify == "answer":
-            draw = _matches(sampler, answer)
+    options = {"temperature": temperature, "top_p": top_p}
+    logits = _answer_logits(model, prompts, answers) if verify == "answer" else repeat(None)
+    for problem, prompt, answer, own in zip(problems, prompts, answers, logits, strict=False):
+        sampler: _Sampler | _AnswerSampler
+        if own is not None:
+            sampler = _AnswerSampler(own, answer, options)
+            draw = sampler.draw
         else:
+            sampler = _Sampler(model, prompt, options | {"batch": batch})
             room = model.config.context - len(prompt) + 1
             longest = min(max_new_tokens or 2 * len(answer) + 8, room)
             draw = _checked(sampler, tokenizer, problem, longest)
@@ -177,18 +183,43 @@ class _Sampler:
         return found
 
 
-def _matches(sampler: _Sampler, answer: np.ndarray) -> Callable[[int, np.random.Generator], list[bool]]:
-    """Draws samples and says which are the answer, ``<end>`` included; those that have left it are cut."""
+class _AnswerSampler:
+    """Draws samples token by token and drops each at its first token off the answer, ``<end>`` included."""
 
-    def right_so_far(tokens: np.ndarray) -> np.ndarray:
-        return tokens[:, -1] == answer[tokens.shape[1] - 1]
+    def __init__(self, logits: "Tensor", answer: np.ndarray, options: dict[str, float]) -> None:
+        self.logits, self.answer, self.options = logits, answer, options
+        self.tokens = 0
 
-    def draw(count: int, rng: np.random.Generator) -> list[bool]:
-        tokens = sampler.draw(count, rng, len(answer), going=right_so_far).tokens
-        whole = tokens.shape[1] == len(answer)
-        return (tokens == answer).all(1).tolist() if whole else [False] * count
+    def draw(self, count: int, rng: np.random.Generator) -> list[bool]:
+        from densing.models.generation import choose_tokens
 
-    return draw
+        alive = np.arange(count)
+        for logits, right in zip(self.logits, self.answer, strict=True):
+            self.tokens += len(alive)
+            drawn = choose_tokens(logits[None], rng.random(len(alive)), **self.options)
+            alive = alive[drawn == right]
+            if not len(alive):
+                break
+        return np.isin(np.arange(count), alive).tolist()
+
+
+def _answer_logits(
+    model: "Decoder", prompts: Sequence[np.ndarray], answers: Sequence[np.ndarray], batch: int = 32
+) -> Iterator["Tensor"]:
+    """Logits (answer length, vocab_size) before each token of every answer, given its beginning."""
+    import torch
+
+    device = model.embedding.weight.device
+    for first in range(0, len(prompts), batch):
+        pairs = list(zip(prompts[first : first + batch], answers[first : first + batch], strict=True))
+        rows = np.zeros((len(pairs), max(len(p) + len(a) for p, a in pairs) - 1), np.int64)
+        for row, (prompt, answer) in zip(rows, pairs, strict=True):
+            text = np.concatenate([prompt, answer[:-1]])
+            row[: len(text)] = text  # causal: what pads it to the right is not read
+        with torch.inference_mode():
+            logits = model(torch.from_numpy(rows).to(device))
+        for own, (prompt, answer) in zip(logits, pairs, strict=True):
+            yield own[len(prompt) - 1 : len(prompt) - 1 + len(answer)]
 
 
 def _checked(

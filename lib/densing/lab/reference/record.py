@@ -29,16 +29,15 @@ _TRUNK_TOKENS = (500_000, 1_000_000, 2_000_000, 4_000_000)
 
 def recording_plan(stage: str) -> list[list[RunSpec]]:
     """The sweeps of a stage, each a list of runs of one table, the first ones first."""
-    if stage == "family":
-        specs = reference_plan("full")
+    if stage in ("family", "trajectory"):
         groups: dict[tuple, list[RunSpec]] = {}
-        for spec in specs:
-            groups.setdefault((spec.config["budgets"], spec.config["seed"]), []).append(spec)
+        for spec in reference_plan("full") if stage == "family" else trajectory_plan():
+            budgets = spec.config["budgets"] if stage == "family" else ""
+            groups.setdefault((budgets, spec.config["seed"]), []).append(spec)
         return list(groups.values())
     return {
         "cosine": lambda: [cosine_plan()],
         "siblings": lambda: [reference_plan("siblings")],
-        "trajectory": lambda: [trajectory_plan()],
         "trial": lambda: [trial_plan()],
         "tuning": lambda: [tuning_plan(part) for part in PARTS],
     }[stage]()
