@@ -100,6 +100,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "target_errors",
         ],
         "over_training.tables": [
+            "interaction_text",
             "members_table",
             "error_law_table",
             "target_forecast_table",
@@ -140,8 +141,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "measure_density",
             "recorded_reference",
         ],
+        "published.corollaries": ["corollary_table"],
         "published.curves": ["CHANCE", "CORE5", "ORIGIN", "REFERENCES", "ReferenceCurves"],
         "published.density": ["published_density"],
+        "published.growth": ["RecordForecasts", "growth_quantities", "record_forecasts"],
         "published.joint": ["joint_growth"],
         "published.lines": [
             "doubling_by_version",
@@ -152,7 +155,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "published.noise": ["ReportingNoise", "reporting_noise", "uncertain_density"],
         "published.report": ["GrowthReport", "growth_report"],
-        "published.specifications": ["ESTIMATORS", "specification_curve", "table_versions"],
+        "published.specifications": [
+            "ESTIMATORS",
+            "check_growth_settings",
+            "specification_curve",
+            "table_versions",
+        ],
         "published.table": ["planted_models", "read_models_table"],
         "reference.plan": ["reference_plan", "reference_spec"],
         "reference.planned": ["cosine_plan"],
@@ -205,6 +213,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "top_table",
             "units_table",
         ],
+        "yardstick.charts": ["two_step_chart"],
         "yardstick.calibration": ["leave_one_run_out", "leave_one_size_out", "resolution"],
         "yardstick.comparison": ["paired_density_ratio"],
         "yardstick.coverage": [
@@ -225,6 +234,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "yardstick.noise": ["Noise"],
         "yardstick.results": ["Density"],
+        "yardstick.score_study": ["ScoreStudy", "score_study", "score_tasks"],
         "yardstick.simulation": ["PLANNED_LAW", "family_plan", "simulate_family", "simulate_variant"],
         "yardstick.tasks": ["task_density"],
         "yardstick.two_step": ["TwoStepReference"],

@@ -281,17 +281,18 @@ def members_chart(family: pd.DataFrame, members: pd.DataFrame, fit: OverTraining
                 ax.plot(tokens, losses, style, color=colours[size], lw=1.4)
         last = own["tokens"].max()
         end = overtraining(6 * params * last, last / params, **fit.loss.params)
-        ax.annotate(size, (last, end), xytext=(9, 0), textcoords="offset points", color=colours[size],
+        ax.annotate(size, (last, end), xytext=(16, 0), textcoords="offset points", color=colours[size],
                     va="center", fontsize=9.5)  # fmt: skip
-    for row in members.itertuples():
+    beside = 1.06 ** members.groupby("tokens").cumcount()  # where several are predicted at one budget
+    for row, tokens in zip(members.itertuples(), members["tokens"] * beside, strict=True):
         ends = [[row.loss_hat - row.loss_lower], [row.loss_upper - row.loss_hat]]
-        ax.errorbar(row.tokens, row.loss_hat, yerr=ends, fmt="none", ecolor="C3", lw=1.6, capsize=4)
-        ax.plot(row.tokens, row.loss, "o", mfc="white", mec=colours[row.size], mew=1.8, ms=8, zorder=4)
+        ax.errorbar(tokens, row.loss_hat, yerr=ends, fmt="none", ecolor="C3", lw=1.6, capsize=4)
+        ax.plot(tokens, row.loss, "o", mfc="white", mec=colours[row.size], mew=1.8, ms=8, zorder=4)
     ax.set(xscale="log", xlabel="training tokens", ylabel="bits per byte")
     budgets = sorted(family["tokens"].unique())
     ax.set_xticks(budgets, [f"{tokens / 1e6:g}M" for tokens in budgets])
     ax.minorticks_off()
-    ax.set_xlim(right=1.7 * max(budgets))
+    ax.set_xlim(right=1.8 * max(budgets))
     return fig
 
 

@@ -15,6 +15,7 @@ from densing.lab.over_training.rivals import ERROR_LAWS, error_law
 LOSS = "bits_per_byte_val_b"
 LARGEST_FITTED = 250_000  # parameters: the four smallest sizes
 LARGEST_MULTIPLIER = 80
+LEAST_MULTIPLIER = 2  # of the test of parallel lines, as registered
 LEAST_SKILL = 0.05  # accuracy above chance that makes a family of choices a task
 CHANCE = 0.25
 #: Size and tokens of the members that are predicted.
@@ -181,7 +182,8 @@ def member_interaction(
 ) -> MultiplierInteraction:
     """Whether the exponent of the family's reducible loss against compute depends on the tokens per parameter.
 
-    The family's multipliers are all different, so a quadratic in ln M stands for the constants of the lines.
+    The family's multipliers are all different, so a quadratic in ln M stands for the constants of the lines. Runs below
+    two tokens per parameter, hardly trained, take no part.
 
     Parameters
     ----------
@@ -189,8 +191,10 @@ def member_interaction(
     loss : column, bits per byte.
     bootstrap, level, seed : as `multiplier_interaction`.
     """
+    check_columns("family", family.columns, ["n_parameters", "tokens", loss])
+    trained = family["tokens"] >= LEAST_MULTIPLIER * family["n_parameters"]
     return multiplier_interaction(
-        family,
+        family[trained].reset_index(drop=True),
         loss=loss,
         params="n_parameters",
         constants="quadratic",

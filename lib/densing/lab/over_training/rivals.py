@@ -250,9 +250,8 @@ def robust_summary(
     for name, title in names.items():
         if title != "RedPajama":  # whose published five are claims of their own
             found[f"published_five_error_pct_{name}"] = forecasts[title]["loss_pct"].max()
-        free = fits[title].set_index(["law", "objective"])
-        free = free.loc[("Chinchilla, free exponents", "squares"), ["over_trained", "large"]]
-        found[f"chinchilla_error_pct_{name}"] = free.abs().max()
+        free = fits[title].query("law == 'Chinchilla, free exponents' and objective == 'squares'")
+        found[f"chinchilla_error_pct_{name}"] = free[["over_trained", "large"]].abs().to_numpy().max()
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from densing.fitters.bootstrap import Estimate
 from densing.fitters.overtraining.results import OverTrainingResults
 from densing.lab.over_training.rivals import (
     error_law_fits,
@@ -140,3 +141,18 @@ def members_table(members: pd.DataFrame, laws: pd.DataFrame) -> pd.DataFrame:
     for law, errors in laws.iterrows():
         table[f"error, {law}"] = ["" if np.isnan(value) else f"{value:+.1f}" for value in errors]
     return pd.DataFrame(table)
+
+
+def interaction_text(t: Estimate) -> str:
+    """What the test of parallel lines found on the published runs, M = 20 to 640, as sentences.
+
+    Parameters
+    ----------
+    t : change of the slope for each e-fold of M.
+    """
+    most = max(-t.lower, t.upper) * np.log(640 / 20)
+    return (
+        f"The slope changes by {t.value:+.4f} for each e-fold of M (95 % interval {t.lower:+.4f} to {t.upper:+.4f}): "
+        f"from M = 20 to 640, three and a half e-folds, by at most {most:.3f} of about 0.12. On these runs the lines "
+        "are parallel. The slope itself is much less certain than the *difference* of slopes, since it depends on E."
+    )
