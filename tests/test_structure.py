@@ -68,7 +68,8 @@ def test_the_init_of_a_room_is_an_export_table_that_holds(room: str):
 def test_no_module_repeats_its_folders_name_or_is_a_drawer(path: Path):
     assert path.stem != path.parent.name
     assert path.stem not in {"utils", "misc", "helpers", "common", "diagnostics"}
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 330, "one idea a module, about 300 lines"
+    if path.name != "__init__.py":  # a room's table of names grows with its chapters
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 330, "one idea a module, about 300 lines"
 
 
 SOURCES = [c.path for c in CHAPTERS]

@@ -96,6 +96,17 @@ def test_new_writes_a_chapter_that_runs_once_it_is_registered(mini_book):
 
 
 @pytest.mark.slow
+def test_numbers_of_the_command_line():
+    from types import SimpleNamespace
+
+    from densing.book.cli.run import _value
+
+    chapter = SimpleNamespace(parameters={"tokens": 1.0, "draws": 0, "flag": False, "name": ""})
+    read = {name: _value(chapter, name, "3e3") for name in chapter.parameters}
+    assert read == {"tokens": 3000.0, "draws": 3000, "flag": "3e3", "name": "3e3"}
+    assert type(read["draws"]) is int and _value(chapter, "draws", "[1, 2]") == [1, 2]
+
+
 def test_a_value_that_the_chapter_refuses_is_one_line(mini_book):
     done = mini_book.densing("run", "one", "-p", "seed", "-1")
     assert done.returncode == 2

@@ -4,11 +4,13 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from densing.errors import InputError
 from densing.fitters import (
     TaskScalingLaw,
     count_likelihood,
+    expected_stopped_rate,
     fdr,
     fit_two_circuits,
     holm,
@@ -55,6 +57,17 @@ def test_one_over_the_waiting_time_is_biased_as_it_should_be(p):
     error = naive.std() / np.sqrt(len(naive))
     assert abs(naive.mean() - closed) < 4 * error
     assert closed - p > 20 * error  # a plain share of successes fails an unbiasedness test
+    assert expected_stopped_rate(p, 1) == pytest.approx(closed)
+
+
+def test_the_mean_of_passes_over_samples_is_its_series():
+    k = np.arange(5, 20_000)
+    series = np.sum(5 / k * stats.nbinom.pmf(k - 5, 5, 0.01))
+    assert expected_stopped_rate([0.01, 1.0], 5) == pytest.approx([series, 1.0])
+    assert expected_stopped_rate(1e-3, 1) == pytest.approx(6.9e-3, rel=0.01)
+    for wrong in ((0.0, 1), (0.5, 0)):
+        with pytest.raises(InputError):
+            expected_stopped_rate(*wrong)
 
 
 @pytest.mark.parametrize("p, cap", [(0.5, 10**9), (0.02, 10**9), (0.02, 200), (0.004, 500)])
@@ -130,8 +143,6 @@ def test_the_derivatives_are_those_of_the_censored_likelihood(eta, passes, more)
 
 def test_stopped_and_cut_rows_have_the_likelihoods_of_their_rules():
     p = np.array([0.01, 0.02])
-    from scipy import stats
-
     eta = log_minus_log(p)
     stopped = count_likelihood(eta, 3, 250)[0]
     assert np.diff(stopped) == pytest.approx(np.diff(stats.nbinom.logpmf(247, 3, p)))
@@ -215,6 +226,18 @@ def test_a_spread_between_models_is_found_and_integrated_out():
     assert (ways[1].alpha.lower, ways[1].alpha.upper) == pytest.approx((-high, -low), abs=1e-6)
     alone = TaskScalingLaw(between_models=False).fit(counts)
     assert alone.alpha.upper - alone.alpha.lower < 0.7 * (ways[0].alpha.upper - ways[0].alpha.lower)
+
+
+def test_rare_passes_with_a_spread_between_models_are_fitted():
+    size = np.repeat(SIZES[:5], 3)
+    passes = [1, 0, 1, 7, 5, 4, 2, 19, 7, 23, 2, 10, 39, 93, 15]
+    counts = pd.DataFrame({"size": size, "model": range(15), "instance": 0, "passes": passes})
+    found = TaskScalingLaw().fit(counts.assign(samples=355_000, censored=True))
+    assert 0 < found.alpha.lower < 0.12 < found.alpha.upper
+    # beside the maximum the likelihood is lower: it was not given up half way
+    for step in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
+        moved = found.line.cells.terms(found.line.design @ (found.line.theta + step), found.tau)[0].sum()
+        assert moved < found.line.log_likelihood
 
 
 # Test sets

@@ -413,7 +413,7 @@ def test_recorded_tables_become_the_same_study(study, monkeypatch, fresh):
     pd.testing.assert_frame_equal(*grades)
 
 
-@pytest.mark.skipif(not runs_path("reference").is_file(), reason="the family is not recorded yet")
+@pytest.mark.skipif(not runs_path("reference_trajectory").is_file(), reason="the trunks are not recorded yet")
 def test_the_recorded_study_is_whole():
     study = lab.recorded_study()
     assert len(study.runs) == 101 and len(study.planned) == 12

@@ -19,8 +19,12 @@ from densing.lab import (
     forecast_errors,
     forecast_one_step,
     forecast_scores,
+    load_reference_runs,
+    score_study,
+    score_tasks,
     simulate_family,
     task_density,
+    two_step_chart,
 )
 from densing.laws import loss_to_score
 
@@ -263,3 +267,80 @@ def test_task_densities_refuse_by_name(family):
         task_density({"task": 0.5}, 0, reference=family)
     with pytest.raises(InputError, match="name the task"):
         capacity_density(0.5, 2e5, kind="task", reference=family)
+
+
+# which tasks count, and the study of the two largest sizes
+
+
+def judged_family():
+    frame = with_task(simulate_family(PLANNED_LAW, SILENT), "reading", items=2_000, seed=4)
+    steep = {"gamma": -4.0, "l0": 0.9}
+    frame = with_task(frame, "copying", curve=steep, chance=0.01, items=2_000, seed=5)
+    for task in ("copying", "guessing"):
+        frame[f"{task}_log_ratio_lower"] = 0.5 if task == "copying" else 0.3
+    frame["guessing_score"], frame["guessing_blind"] = 0.1, 0.09
+    unresolved = (frame["size"] == "d0.4M") & (frame["tokens"] == D0) & (frame["seed"] == 2)
+    frame.loc[unresolved, "guessing_log_ratio_lower"] = -0.1
+    return frame.assign(even_score=0.29)
+
+
+RULE = pd.DataFrame(
+    [("copying", "generation", True), ("guessing", "generation", True), ("other", "generation", False),
+     ("reading", "choice", True), ("even", "choice", True)],
+    columns=["family", "kind", "leaves"],
+)  # fmt: skip
+
+
+def test_tasks_count_by_the_judged_size_alone():
+    frame = judged_family()
+    tasks = score_tasks(frame, RULE)
+    assert list(tasks) == ["copying", "reading"] and tasks["reading"] == 0.25
+    assert tasks["copying"] == pytest.approx(0.01)
+    largest = frame["n_parameters"] > 5e5
+    changed = frame.assign(copying_blind=frame["copying_blind"].where(~largest, 0.9))
+    assert score_tasks(changed, RULE) == tasks, "held-out sizes have no part in it"
+    with pytest.raises(InputError, match="d0.4M"):
+        score_tasks(frame[frame["size"] != "d0.4M"], RULE)
+
+
+def test_the_study_predicts_what_the_two_steps_planted():
+    frame = judged_family()
+    study = score_study(frame, score_tasks(frame, RULE))
+    assert study.fitted["n_parameters"].max() < 5e5 and set(study.held_out["tokens"]) == {D0}
+    found = study.quantities()
+    assert found["n_tasks"] == 2 and found["error_two_step"] < 0.02 < found["error_carry_forward"]
+    expected = np.abs(study.forecasts["two_step"] - study.forecasts["observed"]).mean()
+    assert found["error_two_step"] == pytest.approx(expected)
+    assert found["excess_over_direct"].value == pytest.approx(found["error_two_step"] - found["error_direct"])
+    table = study.table().set_index("task")
+    assert table.loc["all", "two steps"] == f"{found['error_two_step']:.3f}"
+    assert 0 <= study.too_low <= 2
+    left, right = two_step_chart(study, "reading").axes
+    assert left.get_xlim()[1] > 1.8e6 and "reading" in right.get_xlabel()
+
+
+def test_scores_shuffled_across_sizes_are_not_predicted():
+    """Fake-catcher: the error must grow when the largest sizes' scores are another task's."""
+    frame = judged_family()
+    tasks = {"copying": 0.01}
+    largest = frame["n_parameters"] > 5e5
+    wrong = frame.assign(copying_score=frame["copying_score"].where(~largest, 0.02))
+    right, spoilt = (score_study(one, tasks).quantities()["error_two_step"] for one in (frame, wrong))
+    assert spoilt > 5 * right
+
+
+def test_the_recorded_family_has_its_ten_tasks():
+    tasks = score_tasks(load_reference_runs())
+    assert set(tasks) == {
+        "add",
+        "compare",
+        "copy",
+        "count",
+        "icl_map",
+        "mod",
+        "reverse",
+        "sort",
+        "subtract",
+        "doc_next",
+    }
+    assert all(0 < chance < 0.05 for task, chance in tasks.items() if task != "doc_next")

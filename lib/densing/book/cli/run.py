@@ -1,6 +1,7 @@
 """``densing run``."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -71,14 +72,20 @@ def run(
 
 
 def _value(chapter, name: str, text: str) -> object:
-    """`text` as a value: as it stands where the default is text, else as YAML (numbers, true, [lists])."""
+    """`text` as a value: as it stands where the default is text, else as YAML (numbers, 3e9 too, true, [lists])."""
     import yaml
 
     from densing.errors import InputError
 
-    if isinstance(chapter.parameters.get(name), str):
+    default = chapter.parameters.get(name)
+    if isinstance(default, str):
         return text
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
+        if isinstance(value, str) and type(default) in (int, float):
+            with suppress(ValueError):
+                number = float(value)  # YAML 1.1 reads 3e9 as text
+                return int(number) if type(default) is int and number.is_integer() else number
+        return value
     except yaml.YAMLError:
         raise InputError(f"-p {name} {text!r}: must be a number, true, false, text or a [list]") from None

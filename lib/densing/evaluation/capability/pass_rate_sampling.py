@@ -191,7 +191,7 @@ class _AnswerSampler:
         self.tokens = 0
 
     def draw(self, count: int, rng: np.random.Generator) -> list[bool]:
-        from densing.models.generation import choose_tokens
+        from densing.models.sampling import choose_tokens
 
         alive = np.arange(count)
         for logits, right in zip(self.logits, self.answer, strict=True):

@@ -61,7 +61,7 @@ class ChoiceScores:
         put("compute", _shaped("compute", np.asarray(self.compute, float), log_p.shape[:1]))
         bad = ~(np.isfinite(self.compute) & (self.compute > 0))
         if bad.any():
-            raise InputError(f"compute: model {np.argmax(bad)} has {self.compute[bad][0]!r}, must be above 0")
+            raise InputError(f"compute: model {np.argmax(bad)} has {self.compute[bad][0]}, must be above 0")
         self._check_correct()
         put("log_p", _log_likelihoods("log_p", log_p, self.mask))
         for name in ("n_bytes", "n_tokens"):
@@ -82,7 +82,7 @@ class ChoiceScores:
         if bad.any():
             at = int(np.argmax(bad))
             raise InputError(
-                f"correct: item {at} has {correct[at]!r}, must be one of its choices, 0 to {choices - 1}"
+                f"correct: item {at} has {correct[at]}, must be one of its choices, 0 to {choices - 1}"
             )
         lone = self.mask.sum(axis=1) < 2
         if lone.any():
@@ -94,7 +94,7 @@ class ChoiceScores:
         if bad.any():
             item, choice = np.argwhere(bad)[0]
             raise InputError(
-                f"{name}: item {item}, choice {choice} has {lengths[item, choice]!r}, must be above 0"
+                f"{name}: item {item}, choice {choice} has {lengths[item, choice]}, must be above 0"
             )
         return np.where(self.mask, lengths, 1.0)
 
@@ -181,19 +181,18 @@ class ChoiceScores:
 
     def select(
         self,
-        models: ArrayLike | None = None,
-        items: ArrayLike | None = None,
+        models: ArrayLike | slice | None = None,
+        items: ArrayLike | slice | None = None,
         compute: ArrayLike | None = None,
     ) -> Self:
         """Some of the models and items, by index (repeats allowed) or truth value; `compute` replaces the scale.
 
         Parameters
         ----------
-        models, items : indices or masks; None: all.
+        models, items : indices, masks or slices; None: all.
         compute : (selected models,) another scale, such as parameters at one budget.
         """
-        m = np.arange(self.shape[0]) if models is None else np.arange(self.shape[0])[np.asarray(models)]
-        i = np.arange(self.shape[1]) if items is None else np.arange(self.shape[1])[np.asarray(items)]
+        m, i = _places(models, self.shape[0]), _places(items, self.shape[1])
         return ChoiceScores(
             self.log_p[np.ix_(m, i)],
             self.correct[i],
@@ -262,6 +261,11 @@ def log_sum_exp(values: NDArray) -> NDArray:
     """ln of the sum of exp over the last axis, stable at -2,000; at least one value must be finite."""
     top = values.max(axis=-1, keepdims=True)
     return (top + np.log(np.exp(values - top).sum(axis=-1, keepdims=True)))[..., 0]
+
+
+def _places(chosen: ArrayLike | slice | None, n: int) -> NDArray:
+    every = np.arange(n)
+    return every if chosen is None else every[chosen if isinstance(chosen, slice) else np.asarray(chosen)]
 
 
 def _shaped(name: str, values: NDArray, shape: tuple[int, ...]) -> NDArray:

@@ -7,7 +7,7 @@ from densing.checks import check_range
 from densing.errors import InputError
 
 _STEPS = 60
-_RATES = np.geomspace(0.02, 2.0, 15)  # exponents that the two-step estimate tries, of N and of D
+_RATES = np.geomspace(0.02, 2.0, 21)  # exponents that the two-step estimate tries, of N and of D
 _MOST = 0.999
 
 
@@ -82,7 +82,7 @@ def loss_two_term_forecast(
     """Loss at new sizes and tokens by l = a N^-alpha + b D^-beta, least squares of relative residuals.
 
     The first step of the two-step estimate in its default form, without a floor; amplitudes are not negative and the
-    exponents come from a grid of 15 each, 0.02 to 2.
+    exponents come from a grid of 21 each, 0.02 to 2.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from densing.fitters.task_scaling.tables import PassTable
 
@@ -38,15 +39,28 @@ class InstanceLines:
         By default the mean over each instance's uncertainty and scatter, because the rate is not linear in F;
         with `plug_in` the rate at the posterior mean.
         """
-        x = np.atleast_1d(np.asarray(log_size, float)) - self.center
-        design = np.stack([np.ones_like(x), x])
-        F = self.mean @ design + np.asarray(shift, float)
+        F, spread = self._F(log_size)
+        F = F + np.asarray(shift, float)
         if plug_in:
             return np.exp(-np.exp(F)).mean(0)
+        return (np.exp(-np.exp(F[..., None] + spread[..., None] * _NODES)) @ _WEIGHTS).mean(0)
+
+    def shift_to(self, log_size: float, rate: float) -> float:
+        """Shift of all lines that makes the mean rate at one ln N the given one, in (0, 1)."""
+        F, spread = self._F(log_size)
+        loss = np.exp(F[..., None] + spread[..., None] * _NODES)
+
+        def excess(shift: float) -> float:
+            return float((np.exp(-loss * np.exp(shift)) @ _WEIGHTS).mean() - rate)
+
+        return float(optimize.brentq(excess, -60, 60))
+
+    def _F(self, log_size: NDArray | float) -> tuple[NDArray, NDArray]:
+        """(I, m) F of the lines and its standard deviation, from their uncertainty and the scatter."""
+        x = np.atleast_1d(np.asarray(log_size, float)) - self.center
+        design = np.stack([np.ones_like(x), x])
         variance = np.einsum("km,ikl,lm->im", design, self.covariance, design) + self.scatter**2
-        return sum(
-            w * np.exp(-np.exp(F + z * np.sqrt(variance))) for z, w in zip(_NODES, _WEIGHTS, strict=True)
-        ).mean(0)
+        return self.mean @ design, np.sqrt(variance)
 
 
 def fit_instances(table: PassTable) -> InstanceLines:
@@ -80,7 +94,7 @@ def fit_instances(table: PassTable) -> InstanceLines:
             state = _em(design, working, variance, state)
         rounds += 1
         moved = max(float(np.abs(new - old).max()) for new, old in zip(state[1:4], before[1:4], strict=True))
-        if rounds >= _ROUNDS or moved < 1e-6:
+        if rounds >= _ROUNDS or moved < 1e-5:
             break
     means, prior_mean, prior_covariance, scatter, covariances = state
     return InstanceLines(center, means, covariances, prior_mean, prior_covariance, float(scatter))

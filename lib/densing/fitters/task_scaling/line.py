@@ -164,7 +164,8 @@ def _newton(
             step = step / 2
         theta, first, second = theta + step, new_first, new_second
         gained, total = new_value.sum() - total, new_value.sum()
-        if np.abs(step).max() < 1e-10 * (1 + np.abs(theta).max()) or abs(gained) < 1e-13 * (1 + abs(total)):
+        # with a spread the derivatives are those of a quadrature, right to about eleven digits
+        if np.abs(step).max() < 1e-10 * (1 + np.abs(theta).max()) or abs(gained) < 1e-11 * (1 + abs(total)):
             break
     else:
         raise FitError("pass counts: no maximum found; are all counts zero, or all passes?")

@@ -179,16 +179,8 @@ class InstanceResults(_Results):
     @cached_property
     def residuals(self) -> NDArray:
         """(J,) shift of all instances' F that makes the predicted mean rate of each model the observed one."""
-        from scipy.optimize import brentq
-
-        rates = np.exp(-np.exp(self.F))
-        x = np.log(self.table.size)
-        found = []
-        for at, rate in zip(x, rates, strict=True):
-            found.append(
-                brentq(lambda shift, at=at, rate=rate: self.lines.rates(at, shift)[0] - rate, -60, 60)
-            )
-        return np.array(found)
+        pairs = zip(np.log(self.table.size), np.exp(-np.exp(self.F)), strict=True)
+        return np.array([self.lines.shift_to(x, rate) for x, rate in pairs])
 
     def predict(self, N: ArrayLike, *, models: int = 1, plug_in: bool = False) -> pd.DataFrame:
         """Rates at sizes N; as `TestSetResults.predict`, with `plug_in` as in the paper.

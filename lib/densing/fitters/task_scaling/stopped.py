@@ -7,7 +7,7 @@ p^s (1 - p)^(K - s), but not the same unbiased estimate.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 from densing.checks import check_choice, check_range
 from densing.errors import InputError
@@ -44,6 +44,27 @@ def stopped_rate(
     if (~cut & (s < 2)).any():
         raise InputError("estimator = 'unbiased': needs passes of at least 2 where a row was stopped by them")
     return np.where(cut, s / k, (s - 1) / np.maximum(k - 1, 1))
+
+
+def expected_stopped_rate(p: ArrayLike, passes: int) -> NDArray:
+    """Mean of passes / samples when sampling goes on until `passes`, without a cap: above p, and not by little.
+
+    For one pass it is -p ln p / (1 - p): seven times p at p = 0.001.
+
+    Parameters
+    ----------
+    p : rates in (0, 1]. passes : r, at least 1. In general the mean is 2F1(1, r; r + 1; -(1 - p) / p).
+
+    Raises
+    ------
+    InputError : a rate outside (0, 1], or passes below 1.
+    """
+    check_range("passes", passes, 1, integer=True)
+    p = np.asarray(p, float)
+    if not ((p > 0) & (p <= 1)).all():
+        raise InputError(f"p = {p.tolist()!r}: must be in (0, 1]")
+    # E[r / K] = r * integral of u^(r-1) p / (p + (1 - p) u) over u in (0, 1)
+    return special.hyp2f1(1, passes, passes + 1, -(1 - p) / p)
 
 
 def stopped_variance(passes: ArrayLike, samples: ArrayLike, censored: ArrayLike) -> NDArray:

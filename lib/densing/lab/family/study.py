@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from densing.data.paths import repository_root
+from densing.data.provenance import record_file
+from densing.lab.family.tables import trial_floor
 from densing.lab.reference import planned, trajectory, tuning
-from densing.lab.reference.store import load_reference_items, load_reference_runs
+from densing.lab.reference.recipe import LOWEST_WEIGHT, SKILLS_SHARE
+from densing.lab.reference.store import BATTERY, load_reference_items, load_reference_runs
 from densing.lab.reference.training import no_kept_states
 from densing.lab.runs import RunSpec, load_runs
 from densing.lab.sweeps import run_sweep
@@ -79,3 +83,16 @@ def describe_items(items: pd.DataFrame, runs: pd.DataFrame, known: pd.DataFrame)
 def _of_runs(runs: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     of = runs[[name for name in _RUN if name in runs]]
     return of.merge(items, on=["digest", "row"]).drop(columns=["digest", "row"])
+
+
+def recorded_floor_rule() -> pd.DataFrame:
+    """Which families left the floor in the recorded trial, under the mixture that was frozen; see `floor_rule`.
+
+    Raises
+    ------
+    InputError : the trial is not recorded.
+    """
+    battery = pd.read_parquet(record_file(repository_root() / "data" / "runs" / f"{BATTERY}.parquet"))
+    trial = load_runs(tuning.TRIAL_SWEEP)
+    items = describe_items(load_runs(tuning.TRIAL_SWEEP, items=True), trial, battery)
+    return trial_floor(trial, items)[SKILLS_SHARE, LOWEST_WEIGHT]

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from densing.checks import check_choices, check_columns
+from densing.checks import check_choice, check_choices, check_columns, check_range
 from densing.errors import InputError
 from densing.fitters.trends.fit import fit_trend
-from densing.lab.published.curves import CORE5
+from densing.lab.published.curves import CORE5, REFERENCES
 from densing.lab.published.density import published_density
 
 #: Estimator name to the arguments of `fit_trend`.
@@ -19,6 +19,25 @@ ESTIMATORS: Mapping[str, dict] = {
     "median": {"method": "quantile", "q": 0.5},
     "quantile 0.9": {"method": "quantile", "q": 0.9},
 }
+
+
+def check_growth_settings(reference: str, estimator: str, quantile: float, draws: int) -> None:
+    """Check what a study of growth is asked for, before any work starts.
+
+    Parameters
+    ----------
+    reference : one of `REFERENCES`. estimator : one of `ESTIMATORS`. quantile : of the upper line, between 0 and 1.
+    draws : 100 to 20,000, or 0 for a number chosen by scale.
+
+    Raises
+    ------
+    InputError : names the parameter, the value and what is allowed.
+    """
+    check_choice("reference", reference, REFERENCES)
+    check_choice("estimator", estimator, ESTIMATORS)
+    check_range("quantile", quantile, 0, 1, open_low=True, open_high=True)
+    if draws:
+        check_range("draws", draws, 100, 20_000, integer=True)
 
 
 def specification_curve(

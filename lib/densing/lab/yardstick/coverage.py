@@ -80,13 +80,18 @@ def calibrate_family(
 
 
 def density_coverage_specs(
-    *, families: int = 400, draws: int = 500, noise: Mapping[str, float] | None = None
+    *,
+    families: int = 400,
+    draws: int = 500,
+    members: bool = False,
+    noise: Mapping[str, float] | None = None,
 ) -> list[RunSpec]:
     """The study as a sweep, a few families a run.
 
     Parameters
     ----------
     families : number of simulated families. draws : refits of an interval.
+    members : also hold out each size and each run, which takes forty times as long.
     noise : order, run, branch and size; `STUDY_NOISE` by default.
     """
     check_range("families", families, 1, 100_000, integer=True)
@@ -96,7 +101,13 @@ def density_coverage_specs(
         RunSpec(
             SWEEP,
             "densing.lab.yardstick.coverage:run_families",
-            {**noise, "draws": draws, "first": first, "count": min(_TOGETHER, families - first)},
+            {
+                **noise,
+                "draws": draws,
+                "members": int(members),
+                "first": first,
+                "count": min(_TOGETHER, families - first),
+            },
             work=min(_TOGETHER, families - first),
         )
         for first in range(0, families, _TOGETHER)
@@ -108,7 +119,7 @@ def run_families(config: dict) -> list[dict]:
     noise = Noise(**{name: config[name] for name in PARTS})
     rows = []
     for index in range(config["first"], config["first"] + config["count"]):
-        found = calibrate_family(index, noise, draws=config["draws"])
+        found = calibrate_family(index, noise, draws=config["draws"], members=bool(config["members"]))
         rows.append({"row": index} | {name: float(f"{value:.6g}") for name, value in found.items()})
     return rows
 
@@ -148,8 +159,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--families", type=int, default=400)
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--members", action="store_true")
     given = parser.parse_args(arguments)
-    specs = density_coverage_specs(families=given.families, draws=given.draws)
+    specs = density_coverage_specs(families=given.families, draws=given.draws, members=given.members)
     print(density_coverage_table(run_sweep(specs, processes=given.processes)))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from densing.checks import check_choice, check_columns, check_range
 from densing.errors import InputError
@@ -18,7 +19,7 @@ RULES = ("two_step", "one_step", "validation_loss", "carried_forward")
 
 def forecast_two_step(
     train: pd.DataFrame,
-    sizes,
+    sizes: ArrayLike,
     *,
     score: str,
     loss: str,
@@ -39,7 +40,7 @@ def forecast_two_step(
 
 def forecast_validation_loss(
     train: pd.DataFrame,
-    sizes,
+    sizes: ArrayLike,
     *,
     score: str,
     chance: float,
@@ -53,7 +54,7 @@ def forecast_validation_loss(
 
 
 def forecast_one_step(
-    train: pd.DataFrame, sizes, *, score: str, chance: float, tokens: float = REFERENCE_TOKENS
+    train: pd.DataFrame, sizes: ArrayLike, *, score: str, chance: float, tokens: float = REFERENCE_TOKENS
 ) -> np.ndarray:
     """Scores by the same S-curve fitted directly to ln N, on the runs of one budget."""
     at = train[train["tokens"] == tokens]
@@ -64,12 +65,12 @@ def forecast_one_step(
 
 
 def carry_score_forward(
-    train: pd.DataFrame, sizes, *, score: str, tokens: float = REFERENCE_TOKENS
+    train: pd.DataFrame, sizes: ArrayLike, *, score: str, tokens: float = REFERENCE_TOKENS
 ) -> np.ndarray:
     """The mean score of the largest size of `train`, whatever the size."""
     at = train[train["tokens"] == tokens]
     largest = at["n_parameters"] == at["n_parameters"].max()
-    return np.full(len(sizes), at.loc[largest, score].mean())
+    return np.full(np.shape(sizes), at.loc[largest, score].mean())
 
 
 def forecast_scores(

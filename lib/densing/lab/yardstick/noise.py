@@ -71,9 +71,10 @@ class Noise:
         """Standard deviations (B,) by part that could have given the squares seen.
 
         The lack of fit of seven sizes rests on four degrees of freedom, so its variance is drawn: its squares are
-        divided by a chi-squared number instead of by their expectation. The others stay at their estimates. By
-        simulation of families like the book's this covers 95 to 97 % of variants and of held-out sizes where 95 % is
-        asked for; taking all four as known covers 92 to 95 % and 86 %; drawing the orders' too covers 98 to 99 %.
+        divided by a chi-squared number instead of by their expectation. The others stay at their estimates. In
+        simulated families like the book's this covers 93 to 98 % of variants and of held-out sizes where 95 % is asked
+        for. Taking all four as known covers 90 to 95 % of variants and 86 % of held-out sizes; drawing the orders'
+        variance too, which three orders hardly tell, covers 98 to 99 % of variants with orders of their own.
 
         References
         ----------

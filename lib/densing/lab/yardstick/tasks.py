@@ -47,7 +47,8 @@ def task_density(
     n_parameters, tokens, reference_tokens, level, draws, seed : as in `capacity_density`.
     reference : table of runs with the columns size, n_parameters, tokens, seed and those of each task; None: the
         recorded family.
-    chance : score of guessing by task; for a task that is not named, the mean of its blind rates.
+    chance : score of guessing by task, 0.25 for one of four choices; for a task that is not named, the mean of its
+        blind rates, as generation tasks want it.
     constant : whether the answers' loss has a floor E.
     aggregate : ``"log_effective"``, or ``"score"``: average scores and losses over tasks first, invert once.
     columns : names of a task's columns that differ from ``{task}_score``, ``{task}_conditional_loss`` and

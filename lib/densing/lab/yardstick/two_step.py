@@ -41,6 +41,7 @@ class TwoStepReference:
     noise: Noise
     scores: ScoreCurve
     chance: float
+    _refits: tuple[NDArray, NDArray] | None = None
 
     def __init__(self, *, level: float = 0.95, draws: int = 2000, seed: int = 0):
         check_range("level", level, 0, 1, open_low=True, open_high=True)
@@ -92,9 +93,7 @@ class TwoStepReference:
         self.noise = add_lack_of_fit(estimate_seed_noise(rows), self.curve)
         self.chance = float(chance)
         self.scores = fit_scores(np.exp(rows.log_loss), values, self.chance, self.curve.cell, rows.size)
-        effects = draw_effects(self.noise, rows, np.random.default_rng([self.seed, 0]), self.draws)
-        self._theta_draws = self.curve.refit(self.curve.log_fitted + effects.total)
-        self._score_draws = self.scores.refits(np.random.default_rng([self.seed, 1]), self.draws)
+        self._refits = None
         return self
 
     def predict_loss(self, N: ArrayLike, D: ArrayLike) -> NDArray:
@@ -138,7 +137,7 @@ class TwoStepReference:
             reason = "its loss is at or below the floor of the first step, which no size reaches"
         losses = self.loss_draws(score, n_seeds=n_seeds)
         # At the floor any larger loss scores the same: no size is small enough to be excluded.
-        size = effective_parameters(self._theta_draws, np.where(np.isposinf(losses), 1.0, losses), tokens)
+        size = effective_parameters(self.theta_draws, np.where(np.isposinf(losses), 1.0, losses), tokens)
         size = np.where(np.isposinf(losses), 0.0, size)
         with np.errstate(divide="ignore"):
             return value, np.log(size), reason
@@ -155,7 +154,7 @@ class TwoStepReference:
         """Draws (B,) of the answer loss at a score with seed noise; inf at the floor, -inf at the ceiling."""
         normal = np.random.default_rng([self.seed, 2]).standard_normal(self.draws)
         moved = score + normal * math.sqrt(self.scores.noise(score) / n_seeds)
-        c, gamma, l0, d = self._score_draws.T
+        c, gamma, l0, d = self._draws()[1].T
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = l0 + (np.log(moved - d) - np.log(c + d - moved)) / gamma
         return np.where(moved <= d, np.inf, np.where(moved >= c + d, -np.inf, loss))
@@ -163,14 +162,25 @@ class TwoStepReference:
     @property
     def theta_draws(self) -> NDArray:
         """Refitted parameters (B, 5) of step 1."""
-        return self._theta_draws
+        return self._draws()[0]
+
+    def _draws(self) -> tuple[NDArray, NDArray]:
+        """Refitted parameters of both steps, (B, 5) and (B, 4); made when an interval first asks for them."""
+        if self._refits is None:
+            rows = self.curve.rows
+            effects = draw_effects(self.noise, rows, np.random.default_rng([self.seed, 0]), self.draws)
+            self._refits = (
+                self.curve.refit(self.curve.log_fitted + effects.total),
+                self.scores.refits(np.random.default_rng([self.seed, 1]), self.draws),
+            )
+        return self._refits
 
     def summary(self) -> pd.DataFrame:
         """Parameters of both steps with their intervals: columns step, parameter, estimate, lower, upper."""
         rows = []
         for step, names, values, draws in (
-            (1, NAMES, self.curve.theta, self._theta_draws),
-            (2, LEVELS, [self.scores.levels[name] for name in LEVELS], self._score_draws),
+            (1, NAMES, self.curve.theta, self._draws()[0]),
+            (2, LEVELS, [self.scores.levels[name] for name in LEVELS], self._draws()[1]),
         ):
             for at, name in enumerate(names):
                 if self.curve.one_budget and name in ("B", "beta"):

@@ -1,0 +1,1 @@
+"""Objectives of training beyond the next token."""
