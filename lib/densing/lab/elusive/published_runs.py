@@ -47,7 +47,7 @@ def check_olmo_ladder(runs: pd.DataFrame, prefix: str = "") -> PublishedCheck:
     ----------
     runs : the published table olmo_ladder_runs: params, tokens, and for each task set ``bpb_<task>`` (bits per byte of
         the right answer) and ``acc_<task>``.
-    prefix : "" for the last evaluation, "last5_" for means of the last five.
+    prefix : ``""`` for the last evaluation, ``"last5_"`` for means of the last five.
 
     Raises
     ------
