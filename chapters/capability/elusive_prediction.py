@@ -73,15 +73,17 @@ own = lab.read_choice_scores(items_file) if items_file else None
 # A multiple-choice item asks which of a few strings $c \in \mathcal{C}$ follows a question; $c^*$ is right. A model that
 # is never told about choices gives each string a log-likelihood. A score is made of these in stages:
 #
-# $$ \underbrace{\log p(c^*)}_{0} \;\to\; \underbrace{p(c^*)}_{1} \;\to\;
-# \underbrace{\frac{p(c^*)}{\sum_{c \in \mathcal{C}} p(c)}}_{2:\ p_\text{choices}} \;\to\;
-# \underbrace{\mathbb{1}\big[c^* = \arg\max_c p(c)\big]}_{3:\ \text{accuracy}},
-# \quad \underbrace{\textstyle\sum_c (p_\text{choices}(c) - \mathbb{1}[c = c^*])^2}_{3:\ \text{Brier}} . $$
+# $$ \underbrace{\log p(c^*)}_{0} \to \underbrace{p(c^*)}_{1} \to
+# \underbrace{\frac{p(c^*)}{\sum_{c \in \mathcal{C}} p(c)}}_{2:\ p_\text{choices}} \to
+# \underbrace{\mathbb{1}\big[c^* = \arg\max_c p(c)\big]}_{3:\ \text{accuracy}} . $$
+#
+# Beside accuracy stands the Brier score, $\sum_c (p_\text{choices}(c) - \mathbb{1}[c = c^*])^2$.
 #
 # The first step is monotone and cannot change ranks. The second brings in the wrong answers; only differences survive it:
 #
-# $$ p_\text{choices} = \frac{1}{1 + \sum_{c \ne c^*} e^{-\Delta_c}}, \qquad \Delta_c = \log p(c^*) - \log p(c), \qquad
-# \operatorname{Var} \Delta_c = \operatorname{Var} \log p(c^*) + \operatorname{Var} \log p(c) - 2 \operatorname{Cov} . $$
+# $$ p_\text{choices} = \frac{1}{1 + \sum_{c \ne c^*} e^{-\Delta_c}}, \qquad \Delta_c = \log p(c^*) - \log p(c), $$
+#
+# $$ \operatorname{Var} \Delta_c = \operatorname{Var} \log p(c^*) + \operatorname{Var} \log p(c) - 2 \operatorname{Cov} . $$
 #
 # If wrong answers become likelier together with the right one, because better models write better prose altogether, the
 # common trend cancels and the noise stays. The last step keeps only the sign of the least $\Delta_c$.

@@ -301,7 +301,8 @@ largest fitted size by {two_step["error_carry_forward"]:.3f}. The two steps pred
 # Variants of the family, each against its parent, the member of the same size, seeds and order of text:
 # $\rho'/\rho = (\hat N'/\hat N)(N/N')$, both effective sizes read off the same drawn curve of 4 million tokens, on the same
 # drawn documents, so that luck they share cancels. $N$ counts the weights that are kept. Rounding is another account: in
-# parameters it cannot gain, in bits it gains by construction. Distilled models are not recorded yet.
+# parameters it cannot gain, in bits it gains by construction. Recovery adds half a million tokens to the parent's four; the
+# table's last column measures against the family at as many. Distilled models are not recorded yet.
 
 # %%
 variants = lab.load_runs("density_variants")

@@ -87,7 +87,7 @@ def hidden_rates_chart(cells: pd.DataFrame, tasks: Sequence[str]) -> "Figure":
     _labels(ax, cells["n_parameters"].max(), ends)
     low.set(xlabel="parameters without embeddings", ylabel="greedy\naccuracy")
     low.axhline(0, color=_GRAY, lw=1)
-    low.set_ylim(-0.05, max(0.3, low.get_ylim()[1]))
+    low.set_ylim(-0.1 * low.get_ylim()[1], 1.1 * low.get_ylim()[1])
     low.set_xlim(cells["n_parameters"].min() / 1.5, 7 * cells["n_parameters"].max())
     return fig
 
