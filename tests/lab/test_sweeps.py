@@ -7,6 +7,7 @@ import time
 
 import pandas as pd
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from densing.data import repository_root
 from densing.lab import RunSpec, load_runs, merge_rows, missing, rerun_sample, run_sweep, vocabulary_plan
@@ -34,6 +35,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("TASK_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.syspath_prepend(str(tmp_path))
+    get_reusable_executor().shutdown(wait=True)  # processes of an earlier test do not know the task
     return tmp_path
 
 

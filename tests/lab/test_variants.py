@@ -310,4 +310,6 @@ def test_recorded_rows_are_of_the_plan():
 def test_a_recorded_variant_gives_the_same_numbers():
     plan = [spec for spec in variants_plan(("pruned",)) if spec.config["seed"] == 1]
     again = rerun_sample(plan, 1, largest_seconds=600).set_index("metric").drop("train_seconds")
+    again = again[again["rerun"].notna()]  # the out-of-domain split needs an archive
+    assert "bits_per_byte_val_b" in again.index
     np.testing.assert_allclose(again["rerun"], again["recorded"], rtol=1e-5)

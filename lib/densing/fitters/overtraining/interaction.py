@@ -148,8 +148,8 @@ class _Table:
         rows = []
         for at, multiplier in enumerate(self.multipliers):
             own = self.level == at
-            if own.sum() < 2:
-                continue
+            if np.ptp(self.log_c[own]) == 0:
+                continue  # runs of one size
             x, u, t = self.log_c[own], w[:, own], target[:, own]
             with np.errstate(invalid="ignore", divide="ignore"):
                 total = u.sum(axis=1, keepdims=True)
