@@ -11,9 +11,74 @@ from densing.models import Decoder, DecoderConfig
 FITTED, AHEAD = list(lab.SIZES)[:5], list(lab.SIZES)[5:]
 
 
+#: Made-up tasks: mean level of F at the middle size, mean exponent, and bend.
+PLANTED_TASKS = {
+    "copy-4": (1.2, 0.30, 0.0),
+    "sort-3": (1.6, 0.22, 0.0),
+    "steps-2": (2.0, 0.15, 0.0),
+    "add-2": (1.0, 0.2, -0.08),
+}
+
+
+def planted_items(
+    *,
+    instances: int = 60,
+    seeds: int = 3,
+    model_sd: float = 0.08,
+    scatter: float = 0.15,
+    passes: int = 10,
+    max_samples: int = 5_000,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows and items as the sweep records them, of tasks that obey the law instance by instance (one bends).
+
+    Parameters
+    ----------
+    instances, seeds : of every task; of every size.
+    model_sd : scatter of F between members of a size. scatter : of an instance's F under one member.
+    passes, max_samples : as the sweep's.
+    seed : of everything random.
+    """
+    rng = np.random.default_rng(seed)
+    log_size = np.log([shape.n_parameters for shape in lab.SIZES.values()])
+    x = log_size - log_size.mean()
+    rows, items = [], []
+    lines = {
+        task: (rng.normal(level, 0.5, instances), rng.normal(alpha, 0.04, instances), bend)
+        for task, (level, alpha, bend) in PLANTED_TASKS.items()
+    }
+    for j, (size, shape) in enumerate(lab.SIZES.items()):
+        for member in range(seeds):
+            for i, (task, (level, alpha, bend)) in enumerate(lines.items()):
+                F = level - alpha * x[j] + bend * x[j] ** 2 + rng.normal(0, model_sd)
+                log_p = -np.exp(F + rng.normal(0, scatter, instances))
+                blind = log_p - 2 - rng.exponential(0.5, instances)
+                s, k, cut = lab.stopped_counts(np.exp(log_p), passes, max_samples, int(rng.integers(2**32)))
+                family, _, grade = task.rpartition("-")
+                about = {"digest": f"{size}-{member}", "row": i}
+                rows.append(
+                    about
+                    | {"size": size, "n_parameters": shape.n_parameters, "seed": member, "tokens": 4_000_000}
+                    | {"family": family, "grade": int(grade), "n": instances}
+                    | {"greedy_passes": int((log_p > np.log(0.5)).sum()), "greedy_n": instances}
+                )
+                items += [
+                    about
+                    | {
+                        "item": f"{task}-{n}",
+                        "passes": int(s[n]),
+                        "samples": int(k[n]),
+                        "censored": bool(cut[n]),
+                    }
+                    | {"log_p": log_p[n], "blind_log_p": blind[n]}
+                    for n in range(instances)
+                ]
+    return pd.DataFrame(rows), pd.DataFrame(items)
+
+
 @pytest.fixture(scope="module")
 def planted():
-    return lab.planted_pass_items()
+    return planted_items()
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,16 @@ def test_a_stopped_run_goes_on_bit_for_bit(config):
         assert torch.equal(again[90_000][name], value)
 
 
+def test_without_kept_states_nothing_is_found_or_left(monkeypatch, tmp_path):
+    kept = reference_spec("d0.01M", 0, budgets=(50_000,), tokenizer=QUICK_TOKENIZER).config
+    monkeypatch.setenv("DENSING_REFERENCE", str(tmp_path))
+    assert trunk_folder(kept).parent == tmp_path
+    with training.no_kept_states():
+        inside = trunk_folder(kept).parent
+        assert inside != tmp_path and inside.is_dir()
+    assert not inside.exists() and trunk_folder(kept).parent == tmp_path
+
+
 def test_a_damaged_state_is_named(config):
     next(iter(branches(config)))
     path = trunk_folder(config) / "branch-50000.safetensors"

@@ -72,7 +72,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "fit_peak_rate",
             "heads_table",
             "rate_trials",
-            "rates_table",
             "spread_table",
         ],
         "family.study": ["ReferenceStudy", "describe_items", "recorded_floor_rule", "recorded_study"],
@@ -105,7 +104,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "family.yardstick_charts": ["calibration_chart", "planned_chart", "resolution_chart"],
         "over_training.charts": [
             "loss_error_chart",
-            "members_chart",
             "multiplier_slopes_chart",
             "neighbouring_designs_chart",
             "overtraining_cost_chart",
@@ -113,6 +111,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "parallel_lines_chart",
             "subset_errors_chart",
         ],
+        "over_training.error_laws": ["ERROR_LAWS", "error_law", "error_law_fits"],
+        "over_training.member_chart": ["members_chart"],
         "over_training.own_members": [
             "fit_members",
             "fitted_members",
@@ -123,10 +123,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "members_summary",
         ],
         "over_training.rivals": [
-            "ERROR_LAWS",
             "SubsetStudy",
-            "error_law",
-            "error_law_fits",
             "forecast_summary",
             "neighbouring_designs",
             "other_loss_fits",
@@ -167,7 +164,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "pass_rates.plan": ["PASS_FAMILIES", "pass_plan", "pass_spec", "pass_tasks", "task_title"],
         "pass_rates.planted": [
             "planted_pass_counts",
-            "planted_pass_items",
             "simulated_bias",
             "stopped_counts",
         ],

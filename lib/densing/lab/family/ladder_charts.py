@@ -131,7 +131,7 @@ def law_residual_chart(residuals: pd.DataFrame) -> "Figure":
         ax.plot(own["tokens"][~out], values[~out], "o", color=colour, ms=5.5)
         ax.plot(own["tokens"][out], values[out], "o", mfc="white", mec=colour, mew=1.6, ms=6.5)
         ends[size] = (own["tokens"].iloc[-1], values.iloc[-1])
-    _labels_apart(ax, ends, colours)
+    labels_apart(ax, ends, colours)
     ax.set(xscale="log", xlabel="tokens", ylabel="observed over law − 1, %")
     budgets = sorted(residuals["tokens"].unique())
     ax.set_xticks(budgets, [f"{budget / 1e6:g}M" for budget in budgets])
@@ -140,8 +140,13 @@ def law_residual_chart(residuals: pd.DataFrame) -> "Figure":
     return fig
 
 
-def _labels_apart(ax, ends: dict[str, tuple[float, float]], colours: dict[str, tuple]) -> None:
-    """Labels right of the last points, moved apart where they would overlap."""
+def labels_apart(ax, ends: dict[str, tuple[float, float]], colours: dict[str, tuple]) -> None:
+    """Labels right of the last points, moved apart where they would overlap.
+
+    Parameters
+    ----------
+    ax : with a linear vertical axis. ends : name to its last point. colours : by name.
+    """
     low, high = ax.get_ylim()
     step = 0.062 * (high - low)
     names = sorted(ends, key=lambda name: ends[name][1])

@@ -8,7 +8,7 @@ import pandas as pd
 from densing.checks import check_columns
 from densing.errors import InputError
 from densing.fitters.vertex import QuadraticOptimum, quadratic_optimum
-from densing.lab.reference.recipe import BATCH_TOKENS, EMBEDDING_STD, SIZES, peak_rate
+from densing.lab.reference.recipe import BATCH_TOKENS, EMBEDDING_STD, SIZES
 from densing.lab.reference.tuning import NARROW, TRIAL_MIXTURES
 
 LOSS = "bits_per_byte_val_a"
@@ -74,15 +74,6 @@ def fit_peak_rate(runs: pd.DataFrame, loss: str = LOSS) -> PeakRateLaw:
 def rate_trials(runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of the sweep that the frozen rates come from: the recipe's heads, spread and batch, first mixture."""
     return _alike(runs, _RECIPE | _FIRST, own_heads=True)
-
-
-def rates_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Losses of `rate_trials` by size and rate, and the rate that was frozen."""
-    table = rate_trials(runs).pivot(index=["n_parameters", "size"], columns="rate", values=LOSS)
-    table = table.map(lambda loss: "" if np.isnan(loss) else f"{loss:.3f}")
-    table.columns = [f"{rate:g}" for rate in table.columns]
-    table["frozen"] = [f"{peak_rate(count):.3g}" for count, _ in table.index]
-    return table.reset_index("n_parameters", drop=True).reset_index()
 
 
 def heads_table(runs: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from densing.fitters.overtraining.interaction import MultiplierInteraction
 from densing.fitters.overtraining.results import OverTrainingResults
-from densing.lab.over_training.own_members import LOSS, fitted_members
 from densing.lab.over_training.rivals import SubsetStudy
 from densing.lab.over_training.runs import small_runs, targets_of
 from densing.laws.loss.overtraining import overtraining, price_of_multiplier, size_ratio_of_multiplier
@@ -250,50 +249,6 @@ def overtraining_efficiency_chart(fit: OverTrainingResults, level: float = 0.95)
 def _sides(sets: Mapping) -> np.ndarray:
     """Factors that set the points of several training sets beside each other on a logarithmic axis."""
     return 1.075 ** (np.arange(len(sets)) - (len(sets) - 1) / 2)
-
-
-def members_chart(family: pd.DataFrame, members: pd.DataFrame, fit: OverTrainingResults) -> "Figure":
-    """Losses of the book's own family against tokens, the law fitted to its smallest members, and what it predicts.
-
-    Parameters
-    ----------
-    family : rows of the reference family. members : from `forecast_members`. fit : the law, from `fit_members`.
-    """
-    import matplotlib.pyplot as plt
-
-    fig, ax = plt.subplots(figsize=(5.2, 3.9))
-    runs = family[family["size"].isin(members["size"]) | fitted_members(family)]
-    sizes = runs.sort_values("n_parameters")["size"].unique().tolist()
-    colours = dict(zip(sizes, plt.get_cmap("viridis")(np.linspace(0, 0.85, len(sizes))), strict=True))
-    for size, own in runs.groupby("size"):
-        used = fitted_members(own)
-        means = own[used].groupby("tokens")[LOSS].mean()
-        ax.plot(means.index, means, "o", color=colours[size], ms=5.5)
-        params, reach = own["n_parameters"].iloc[0], own.loc[used, "tokens"].max() if used.any() else 0
-        ahead = members.loc[members["size"] == size, "tokens"].max()
-        for low, high, style in (
-            (own["tokens"].min(), reach, "-"),
-            (max(reach, own["tokens"].min()), ahead, ":"),
-        ):
-            if high > low:
-                tokens = np.geomspace(low, high, 60)
-                losses = overtraining(6 * params * tokens, tokens / params, **fit.loss.params)
-                ax.plot(tokens, losses, style, color=colours[size], lw=1.4)
-        last = own["tokens"].max()
-        end = overtraining(6 * params * last, last / params, **fit.loss.params)
-        ax.annotate(size, (last, end), xytext=(16, 0), textcoords="offset points", color=colours[size],
-                    va="center", fontsize=9.5)  # fmt: skip
-    beside = 1.06 ** members.groupby("tokens").cumcount()  # where several are predicted at one budget
-    for row, tokens in zip(members.itertuples(), members["tokens"] * beside, strict=True):
-        ends = [[row.loss_hat - row.loss_lower], [row.loss_upper - row.loss_hat]]
-        ax.errorbar(tokens, row.loss_hat, yerr=ends, fmt="none", ecolor="C3", lw=1.6, capsize=4)
-        ax.plot(tokens, row.loss, "o", mfc="white", mec=colours[row.size], mew=1.8, ms=8, zorder=4)
-    ax.set(xscale="log", xlabel="training tokens", ylabel="bits per byte")
-    budgets = sorted(family["tokens"].unique())
-    ax.set_xticks(budgets, [f"{tokens / 1e6:g}M" for tokens in budgets])
-    ax.minorticks_off()
-    ax.set_xlim(right=1.8 * max(budgets))
-    return fig
 
 
 def _band(ax: "Axes", x: np.ndarray, draws: np.ndarray, level: float, color: str) -> None:

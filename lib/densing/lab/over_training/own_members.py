@@ -10,7 +10,7 @@ from densing.errors import InputError
 from densing.fitters.overtraining.estimator import OverTraining
 from densing.fitters.overtraining.interaction import MultiplierInteraction, multiplier_interaction
 from densing.fitters.overtraining.results import OverTrainingResults
-from densing.lab.over_training.rivals import ERROR_LAWS, error_law
+from densing.lab.over_training.error_laws import ERROR_LAWS, error_law
 
 LOSS = "bits_per_byte_val_b"
 LARGEST_FITTED = 250_000  # parameters: the four smallest sizes
@@ -42,8 +42,8 @@ def member_tasks(family: pd.DataFrame) -> list[str]:
 
 def fit_members(
     family: pd.DataFrame,
-    *,
     tasks: Sequence[str] = (),
+    *,
     loss: str = LOSS,
     bootstrap: int = 1_000,
     seed: int = 0,
@@ -52,7 +52,10 @@ def fit_members(
 
     Parameters
     ----------
-    family, tasks, loss, bootstrap, seed : as for `forecast_members`.
+    family : rows of the reference family (`load_reference_runs`).
+    tasks : families of choices whose mean error is fitted to the loss as well.
+    loss : column, bits per byte.
+    bootstrap : resamples of whole runs, at least 50. seed : of them.
     """
     runs = _with_errors(family, tasks, loss)
     error = "error" if tasks else None
@@ -62,23 +65,18 @@ def fit_members(
 
 def forecast_members(
     family: pd.DataFrame,
-    *,
+    fit: OverTrainingResults,
     tasks: Sequence[str] = (),
+    *,
     loss: str = LOSS,
-    bootstrap: int = 1_000,
     level: float = 0.95,
-    seed: int = 0,
 ) -> pd.DataFrame:
-    """Fit the four smallest sizes at up to 80 tokens per parameter, predict members that are larger or over-trained.
+    """Predict members that are larger or over-trained.
 
     Parameters
     ----------
-    family : rows of the reference family (`load_reference_runs`).
-    tasks : families of choices whose mean error is forecast as well, from the predicted loss.
-    loss : column, bits per byte.
-    bootstrap : resamples of whole runs, at least 50.
+    family, tasks, loss : as for `fit_members`. fit : what it found.
     level : of the prediction intervals.
-    seed : of the resamples.
 
     Returns
     -------
@@ -106,7 +104,6 @@ def forecast_members(
         raise InputError(f"family: has no {', '.join(absent)}")
     targets = means.loc[list(PREDICTED)].reset_index()
     targets["multiplier"] = targets["tokens"] / targets["n_parameters"]
-    fit = fit_members(family, tasks=tasks, loss=loss, bootstrap=bootstrap, seed=seed)
     found = fit.predict(targets["n_parameters"], targets["tokens"], level)
     for name in measures:
         lower, upper = found[f"{name}_obs_lower"], found[f"{name}_obs_upper"]
@@ -136,7 +133,7 @@ def member_error_laws(
 
     Parameters
     ----------
-    family, tasks, loss : as for `forecast_members`. members : what it found.
+    family, tasks, loss : as for `fit_members`. members : from `forecast_members`.
 
     Returns
     -------
@@ -178,21 +175,27 @@ def fitted_members(runs: pd.DataFrame) -> np.ndarray:
 
 
 def member_interaction(
-    family: pd.DataFrame, *, loss: str = LOSS, bootstrap: int = 500, level: float = 0.95, seed: int = 0
+    family: pd.DataFrame,
+    *,
+    least_multiplier: float = LEAST_MULTIPLIER,
+    loss: str = LOSS,
+    bootstrap: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> MultiplierInteraction:
     """Whether the exponent of the family's reducible loss against compute depends on the tokens per parameter.
 
-    The family's multipliers are all different, so a quadratic in ln M stands for the constants of the lines. Runs below
-    two tokens per parameter, hardly trained, take no part.
+    The family's multipliers are all different, so a quadratic in ln M stands for the constants of the lines.
 
     Parameters
     ----------
     family : rows of the reference family.
+    least_multiplier : tokens per parameter; runs below take no part.
     loss : column, bits per byte.
     bootstrap, level, seed : as `multiplier_interaction`.
     """
     check_columns("family", family.columns, ["n_parameters", "tokens", loss])
-    trained = family["tokens"] >= LEAST_MULTIPLIER * family["n_parameters"]
+    trained = family["tokens"] >= least_multiplier * family["n_parameters"]
     return multiplier_interaction(
         family[trained].reset_index(drop=True),
         loss=loss,

@@ -7,11 +7,8 @@ import pandas as pd
 
 from densing.fitters.bootstrap import Estimate
 from densing.fitters.overtraining.results import OverTrainingResults
-from densing.lab.over_training.rivals import (
-    error_law_fits,
-    planted_subset_errors,
-    robust_fit,
-)
+from densing.lab.over_training.error_laws import error_law_fits
+from densing.lab.over_training.rivals import planted_subset_errors, robust_fit
 
 
 def target_forecast_table(forecasts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
